@@ -1,0 +1,51 @@
+//! Payloads of the account commands. A secret is never part of an event: it is hashed by the
+//! identity service and kept in its private store.
+
+use crate::enums::Role;
+use crate::ids::{AccountName, CellId, CustomerId, SiteId};
+use crate::text::Text;
+
+payload! {
+    /// `account.add`.
+    AddAccount {
+        account: AccountName,
+        roles: Vec<Role>,
+        sites: Option<Vec<SiteId>>,
+        /// Needed for role `customer`.
+        customer_id: Option<CustomerId>,
+        /// Needed for role `device`.
+        cell: Option<CellId>,
+        /// 12 to 200 characters; without one nobody can log in until `account.rotate-secret`.
+        secret: Option<Text<200>>,
+    }
+
+    /// `account.grant`: adds roles and sites.
+    GrantAccount {
+        account: AccountName,
+        roles: Option<Vec<Role>>,
+        sites: Option<Vec<SiteId>>,
+    }
+
+    /// `account.revoke`: takes roles and sites away.
+    RevokeAccount {
+        account: AccountName,
+        roles: Option<Vec<Role>>,
+        sites: Option<Vec<SiteId>>,
+    }
+
+    /// `account.rotate-secret`: the old secret ends at once.
+    RotateSecret {
+        account: AccountName,
+        /// 12 to 200 characters.
+        secret: Text<200>,
+    }
+
+    /// `account.disable`: ends its sessions and refuses its tokens.
+    DisableAccount {
+        account: AccountName,
+        reason: Option<Text<200>>,
+    }
+
+    /// `account.enable`.
+    EnableAccount { account: AccountName }
+}

@@ -1,0 +1,212 @@
+//! Events: frozen structs, one per type and schema version, and the one registry of them.
+//!
+//! - [`parts`]: structs that several events share; frozen like the events themselves.
+//! - [`work_order`], [`reference`](mod@self::reference), [`account`]: the events of one family each.
+//!
+//! A struct that was ever written never changes. A new meaning is a new struct `…V2`, a row in
+//! the registry, and a `From<…V1>` that lifts the old one on reading. The golden files under
+//! `golden/` hold one sample of every (type, version); a test reads all of them back.
+
+#[macro_use]
+mod registry;
+
+pub mod account;
+pub mod parts;
+pub mod reference;
+#[cfg(test)]
+mod samples;
+pub mod work_order;
+
+pub use registry::DecodeError;
+
+use account::*;
+use reference::*;
+use work_order::*;
+
+registry! {
+    /// The type of an event.
+    EventType
+    /// A domain event, in the current version of its type.
+    Event {
+        WorkOrderCreated: WorkOrder { 1 => WorkOrderCreatedV1 },
+        WorkOrderAmended: WorkOrder { 1 => WorkOrderAmendedV1 },
+        WorkOrderPlanned: WorkOrder { 1 => WorkOrderPlannedV1 },
+        WorkOrderReleased: WorkOrder { 1 => WorkOrderReleasedV1 },
+        WorkOrderStarted: WorkOrder { 1 => WorkOrderStartedV1 },
+        WorkOrderHeld: WorkOrder { 1 => WorkOrderHeldV1 },
+        WorkOrderResumed: WorkOrder { 1 => WorkOrderResumedV1 },
+        WorkOrderCompleted: WorkOrder { 1 => WorkOrderCompletedV1 },
+        WorkOrderClosed: WorkOrder { 1 => WorkOrderClosedV1 },
+        WorkOrderCancelled: WorkOrder { 1 => WorkOrderCancelledV1 },
+        OperationStarted: WorkOrder { 1 => OperationStartedV1 },
+        OperationPaused: WorkOrder { 1 => OperationPausedV1 },
+        OperationResumed: WorkOrder { 1 => OperationResumedV1 },
+        OperationQuantityReported: WorkOrder { 1 => OperationQuantityReportedV1 },
+        OperationCompleted: WorkOrder { 1 => OperationCompletedV1 },
+        SerialsAllocated: WorkOrder { 1 => SerialsAllocatedV1 },
+        UnitRegistered: WorkOrder { 1 => UnitRegisteredV1 },
+        NoteAdded: WorkOrder { 1 => NoteAddedV1 },
+        ReferencePut: Reference { 1 => ReferencePutV1 },
+        ReferenceRetired: Reference { 1 => ReferenceRetiredV1 },
+        AccountAdded: Account { 1 => AccountAddedV1 },
+        AccountGranted: Account { 1 => AccountGrantedV1 },
+        AccountRevoked: Account { 1 => AccountRevokedV1 },
+        AccountSecretRotated: Account { 1 => AccountSecretRotatedV1 },
+        AccountDisabled: Account { 1 => AccountDisabledV1 },
+        AccountEnabled: Account { 1 => AccountEnabledV1 },
+    }
+}
+
+/// The sealed texts of an event, so that the runtime can seal them before a frame is made and a
+/// reader in scope can open them. An event that forgets one here cannot be stored.
+pub trait SealedFields {
+    /// Shows every sealed text to `f`.
+    fn sealed_fields(&mut self, f: &mut dyn FnMut(&mut crate::text::Sealed)) {
+        let _ = f;
+    }
+}
+
+/// `WorkOrderReleased` → `work-order-released`: the form of a type in topics and CloudEvents.
+pub fn kebab(pascal: &str) -> String {
+    let mut out = String::with_capacity(pascal.len() + 4);
+    for (i, c) in pascal.chars().enumerate() {
+        if c.is_ascii_uppercase() && i > 0 {
+            out.push('-');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One sample of every (type, version) ever written. `UPDATE_GOLDEN=1` writes files that are
+    /// missing; it never changes one that exists.
+    #[test]
+    fn golden_files_read_back_for_every_type_and_version() {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+        let samples = samples::all();
+        for (name, version) in Event::REGISTERED {
+            let path = dir.join(format!("{name}.v{version}.json"));
+            if !path.exists() && std::env::var_os("UPDATE_GOLDEN").is_some() {
+                let e = samples.iter().find(|e| e.event_type().as_str() == *name).expect("a sample of every type");
+                let (_, schema, bytes) = e.encode().unwrap();
+                assert_eq!(schema, *version, "only the current version can be written");
+                let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+                let golden = serde_json::json!({"bincode": hex, "data": e.data()});
+                std::fs::write(&path, format!("{golden:#}\n")).unwrap();
+            }
+            let text = std::fs::read_to_string(&path)
+                .unwrap_or_else(|e| panic!("{}: {e}; UPDATE_GOLDEN=1 writes a missing one", path.display()));
+            let golden: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let hex = golden["bincode"].as_str().unwrap();
+            let bytes: Vec<u8> =
+                (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
+            let e = Event::decode(name, *version, &bytes).unwrap();
+            assert_eq!(e.data(), golden["data"], "{name} v{version} reads differently");
+            if let Some(current) = samples.iter().find(|s| s.event_type().as_str() == *name)
+                && current.encode().unwrap().1 == *version
+            {
+                assert_eq!(current.encode().unwrap().2, bytes, "{name} v{version} is written differently");
+            }
+        }
+    }
+
+    #[test]
+    fn every_type_has_a_sample_and_its_current_version_is_registered() {
+        let samples = samples::all();
+        for t in EventType::ALL {
+            let e = samples.iter().find(|e| e.event_type() == *t).unwrap_or_else(|| panic!("no sample of {t}"));
+            let (name, schema, _) = e.encode().unwrap();
+            assert!(Event::REGISTERED.contains(&(name, schema)));
+        }
+    }
+
+    #[test]
+    fn trailing_and_missing_bytes_are_errors() {
+        for e in samples::all() {
+            let (name, v, mut bytes) = e.encode().unwrap();
+            bytes.push(0);
+            assert!(Event::decode(name, v, &bytes).is_err(), "{name} takes a trailing byte");
+            bytes.truncate(bytes.len() - 2);
+            assert!(Event::decode(name, v, &bytes).is_err(), "{name} takes a short payload");
+        }
+    }
+
+    #[test]
+    fn unknown_pairs_fail_loudly() {
+        assert!(matches!(Event::decode("WorkOrderCreated", 99, &[]), Err(DecodeError::Unknown { .. })));
+        assert!(matches!(Event::decode("Nothing", 1, &[]), Err(DecodeError::Unknown { .. })));
+    }
+
+    #[test]
+    fn a_hostile_length_does_not_allocate() {
+        // A length of 2^62 where the first string of the event stands.
+        let bytes = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0x40];
+        assert!(Event::decode("SerialsAllocated", 1, &bytes).is_err());
+    }
+
+    #[test]
+    fn sealed_fields_finds_every_plain_text() {
+        for mut e in samples::all() {
+            let mut json = e.data().to_string();
+            e.sealed_fields(&mut |s| *s = crate::text::Sealed::Plain("an open secret".into()));
+            let opened = e.data().to_string();
+            let n = opened.matches("an open secret").count();
+            assert_eq!(json.matches(r#"{"sealed":true}"#).count(), n, "{json}");
+            json = opened;
+            assert!(!json.contains(r#""sealed":true"#), "{json}");
+        }
+    }
+
+    #[test]
+    fn types_in_kebab_case() {
+        assert_eq!(kebab("OperationQuantityReported"), "operation-quantity-reported");
+    }
+
+    mod upcasting {
+        //! The lifting of old versions, shown on a registry of its own.
+        #[derive(Clone, PartialEq, Debug, bincode::Encode, bincode::Decode, serde::Serialize, schemars::JsonSchema)]
+        pub struct LampV1 {
+            on: bool,
+        }
+        #[derive(Clone, PartialEq, Debug, bincode::Encode, bincode::Decode, serde::Serialize, schemars::JsonSchema)]
+        pub struct LampV2 {
+            percent: u8,
+        }
+        #[derive(Clone, PartialEq, Debug, bincode::Encode, bincode::Decode, serde::Serialize, schemars::JsonSchema)]
+        pub struct LampV3 {
+            permille: u16,
+        }
+        impl crate::event::SealedFields for LampV3 {}
+        impl From<LampV1> for LampV2 {
+            fn from(o: LampV1) -> Self {
+                LampV2 { percent: if o.on { 100 } else { 0 } }
+            }
+        }
+        impl From<LampV2> for LampV3 {
+            fn from(o: LampV2) -> Self {
+                LampV3 { permille: u16::from(o.percent) * 10 }
+            }
+        }
+        registry! {
+            /// Test types.
+            LampType
+            /// Test events.
+            LampEvent { Lamp: Equipment { 1 => LampV1, 2 => LampV2, 3 => LampV3 } }
+        }
+
+        #[test]
+        fn every_old_version_is_lifted_step_by_step() {
+            let v1 = bincode::encode_to_vec(LampV1 { on: true }, bincode::config::standard()).unwrap();
+            let v2 = bincode::encode_to_vec(LampV2 { percent: 40 }, bincode::config::standard()).unwrap();
+            assert_eq!(LampEvent::decode("Lamp", 1, &v1).unwrap(), LampEvent::Lamp(LampV3 { permille: 1000 }));
+            assert_eq!(LampEvent::decode("Lamp", 2, &v2).unwrap(), LampEvent::Lamp(LampV3 { permille: 400 }));
+            let (name, schema, _) = LampEvent::Lamp(LampV3 { permille: 5 }).encode().unwrap();
+            assert_eq!((name, schema), ("Lamp", 3));
+            assert_eq!(LampEvent::REGISTERED, &[("Lamp", 1), ("Lamp", 2), ("Lamp", 3)]);
+        }
+    }
+}

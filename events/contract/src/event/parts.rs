@@ -1,0 +1,248 @@
+//! Structs that several events share. Frozen: a change is a new struct.
+
+use bincode::{Decode, Encode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::enums::{InspectionPlan, OriginKind, Overlap, Tracking};
+use crate::ids::{CellId, Code, ItemId, ReasonCode};
+use crate::qty::{Percent, Qty};
+use crate::text::{Sealed, Text};
+use crate::time::{Instant, Seconds};
+
+/// One step of a routing, as an order copies it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoutingOperationV1 {
+    /// Sequence number: 10, 20 …
+    pub op: u16,
+    /// What is done.
+    pub name: Text<120>,
+    /// Where; or any cell of `cell_class`.
+    #[serde(default)]
+    pub cell_id: Option<CellId>,
+    /// The class of cells that can do it.
+    #[serde(default)]
+    pub cell_class: Option<Code>,
+    /// Seconds to set up.
+    #[serde(default)]
+    pub setup_time: Seconds,
+    /// Seconds a piece.
+    #[serde(default)]
+    pub run_time_per_unit: Qty,
+    /// Operations that must come first; none given: the one before, by number.
+    #[serde(default)]
+    pub predecessors: Option<Vec<u16>>,
+    /// May it start before its predecessors have ended? Default `none`.
+    #[serde(default = "no_overlap")]
+    pub overlap: Overlap,
+    /// How many good pieces a predecessor must have, with `transfer_batch`.
+    #[serde(default)]
+    pub transfer_batch_qty: Option<Qty>,
+    /// Default `none`.
+    #[serde(default = "no_inspection")]
+    pub inspection: InspectionPlan,
+}
+
+fn no_overlap() -> Overlap {
+    Overlap::None
+}
+
+fn no_inspection() -> InspectionPlan {
+    InspectionPlan::None
+}
+
+fn no_tracking() -> Tracking {
+    Tracking::None
+}
+
+/// One line of a bill of materials, as an order copies it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BomLineV1 {
+    /// Number of the line.
+    pub line_no: u16,
+    /// What goes in.
+    pub item_id: ItemId,
+    /// How much for one piece.
+    pub qty_per_unit: Qty,
+    /// Extra for expected scrap.
+    #[serde(default)]
+    pub scrap_factor_pct: Percent,
+    /// Consumed by reporting, without being issued first.
+    #[serde(default)]
+    pub backflush: bool,
+    /// The operation that needs it.
+    #[serde(default)]
+    pub op: Option<u16>,
+    /// Default `none`.
+    #[serde(default = "no_tracking")]
+    pub tracking: Tracking,
+    /// Must a unit name it when it is registered?
+    #[serde(default)]
+    pub key: bool,
+    /// Items that may stand in for it.
+    #[serde(default)]
+    pub alternatives: Vec<ItemId>,
+}
+
+/// A file that is kept elsewhere.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileRefV1 {
+    /// Where it is.
+    pub uri: Text<500>,
+    /// Lower-case hex of its SHA-256.
+    pub sha256: Text<64>,
+    /// Its media type.
+    pub media_type: Text<100>,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// One measured value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MeasurementV1 {
+    /// What was measured.
+    pub characteristic: Text<60>,
+    /// The value, as it was read.
+    pub value: Text<40>,
+    /// UCUM unit.
+    pub unit: Text<20>,
+}
+
+/// Where an order came from.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct OriginV1 {
+    /// What kind of thing caused it.
+    pub kind: OriginKind,
+    /// Which one.
+    pub id: Option<Text<60>>,
+}
+
+/// One operation of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct OperationPlanV1 {
+    /// Which operation.
+    pub op: u16,
+    /// Its cell.
+    pub cell_id: Option<CellId>,
+    /// When it should start.
+    pub planned_start: Option<Instant>,
+    /// When it should end.
+    pub planned_end: Option<Instant>,
+}
+
+/// Material that was missing at the release.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct ShortageV1 {
+    /// Line of the BOM.
+    pub line_no: u16,
+    /// What is missing.
+    pub item_id: ItemId,
+    /// How much.
+    pub missing_qty: Qty,
+}
+
+/// An increment of scrap or rework.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct ReasonQtyV1 {
+    /// How many.
+    pub qty: Qty,
+    /// Why.
+    pub reason: ReasonCode,
+    /// In words.
+    pub note: Option<Sealed>,
+}
+
+/// The sums of an operation after a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Encode, Decode, JsonSchema)]
+pub struct TotalsV1 {
+    /// Good pieces.
+    pub good: Qty,
+    /// Scrapped pieces.
+    pub scrap: Qty,
+    /// Pieces waiting for rework.
+    pub rework_open: Qty,
+}
+
+/// A counter reading with a report.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct CounterV1 {
+    /// Which counter.
+    pub name: Code,
+    /// What it shows.
+    pub value: u64,
+    /// Did it start again from a lower value?
+    pub reset: bool,
+}
+
+/// A component that was built in.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct ComponentV1 {
+    /// What it is.
+    pub item_id: ItemId,
+    /// Its serial number.
+    pub serial: Option<Text<60>>,
+    /// Its lot.
+    pub lot: Option<Text<40>>,
+    /// How many.
+    pub qty: Qty,
+    /// Where in the unit.
+    pub position: Option<Text<40>>,
+}
+
+/// Planned against actual use of one BOM line.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct MaterialVarianceV1 {
+    /// Line of the BOM.
+    pub line_no: u16,
+    /// Which item.
+    pub item_id: ItemId,
+    /// What the pieces made should have used.
+    pub required: Qty,
+    /// What was used.
+    pub consumed: Qty,
+}
+
+/// Final sums of one operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct OperationTotalsV1 {
+    /// Which operation.
+    pub op: u16,
+    /// Good pieces.
+    pub good: Qty,
+    /// Scrapped pieces.
+    pub scrap: Qty,
+    /// Machine time running: the union of its run sessions.
+    pub run_time: Seconds,
+    /// Machine time setting up: the union of its setup sessions.
+    pub setup_time: Seconds,
+    /// Labour: an operator's parallel sessions share their time.
+    pub labour_time: Seconds,
+}
+
+/// Final sums of one BOM line.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct MaterialTotalsV1 {
+    /// Line of the BOM.
+    pub line_no: u16,
+    /// Which item.
+    pub item_id: ItemId,
+    /// Taken from stock.
+    pub issued: Qty,
+    /// Brought back.
+    pub returned: Qty,
+    /// Used up.
+    pub consumed: Qty,
+}
+
+/// The old and new value of an amended field, as text.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct ChangeV1 {
+    /// Before.
+    pub old: Option<String>,
+    /// After.
+    pub new: Option<String>,
+}

@@ -1,0 +1,444 @@
+//! The documents of reference data, one struct a kind. They are stored as canonical JSON inside
+//! `ReferencePut` and read again where a decision needs one, so a field can be added without a
+//! new event version; deciders copy (snapshot) what they use into their own events.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::enums::{HoldKind, LossCategory, ReferenceKind, Tracking};
+use crate::event::parts::{BomLineV1, RoutingOperationV1};
+use crate::ids::{AccountName, Code, ItemId, LineId, ProductId, ReasonCode, SiteId};
+use crate::reply::FieldError;
+use crate::text::Text;
+use crate::time::Instant;
+
+/// A unit of measure: UNECE Rec. 20 common code, such as `H87` (piece) or `KGM`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Uom(Box<str>);
+
+impl Uom {
+    /// Checks the form: 2 or 3 of A-Z and 0-9.
+    pub fn new(s: &str) -> Result<Self, String> {
+        if (2..=3).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {
+            Ok(Uom(s.into()))
+        } else {
+            Err("is a UNECE Rec. 20 code such as H87 or KGM".into())
+        }
+    }
+
+    /// The code.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Are quantities of it whole (`C62` one, `H87` piece)?
+    pub fn is_piece(&self) -> bool {
+        matches!(&*self.0, "C62" | "H87")
+    }
+}
+
+impl<'de> Deserialize<'de> for Uom {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Uom::new(&std::borrow::Cow::<'de, str>::deserialize(d)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl bincode::Encode for Uom {
+    fn encode<E: bincode::enc::Encoder>(&self, e: &mut E) -> Result<(), bincode::error::EncodeError> {
+        bincode::Encode::encode(&*self.0, e)
+    }
+}
+
+impl<C> bincode::Decode<C> for Uom {
+    fn decode<D: bincode::de::Decoder<Context = C>>(d: &mut D) -> Result<Self, bincode::error::DecodeError> {
+        let s: String = bincode::Decode::decode(d)?;
+        Uom::new(&s).map_err(bincode::error::DecodeError::OtherString)
+    }
+}
+bincode::impl_borrow_decode!(Uom);
+
+impl JsonSchema for Uom {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Uom".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^[A-Z0-9]{2,3}$", "examples": ["H87"]})
+    }
+}
+
+macro_rules! documents {
+    ($($(#[$m:meta])* $name:ident { $($(#[$fm:meta])* $field:ident : $ty:ty),* $(,)? })+) => {$(
+        $(#[$m])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name { $($(#[$fm])* pub $field: $ty),* }
+    )+};
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+documents! {
+    /// A site (plant) with its settings.
+    Site {
+        #[serde(default)]
+        name: Option<Text<120>>,
+        /// IANA time zone.
+        #[serde(default = "utc")]
+        time_zone: String,
+        #[serde(default)]
+        settings: SiteSettings,
+    }
+
+    /// An area of a site.
+    Area {
+        site: SiteId,
+        #[serde(default)]
+        name: Option<Text<120>>,
+    }
+
+    /// A line.
+    Line {
+        site: SiteId,
+        #[serde(default)]
+        area: Option<Code>,
+        #[serde(default)]
+        name: Option<Text<120>>,
+    }
+
+    /// A cell.
+    Cell {
+        line: LineId,
+        #[serde(default)]
+        name: Option<Text<120>>,
+        /// The class of operations that it can do.
+        #[serde(default)]
+        class: Option<Code>,
+        /// In maintenance: no operation may start.
+        #[serde(default)]
+        maintenance: bool,
+    }
+
+    /// A revision of a product.
+    ProductRevision {
+        rev: Text<20>,
+        /// Only approved revisions are released.
+        #[serde(default = "yes")]
+        approved: bool,
+    }
+
+    /// A product.
+    Product {
+        #[serde(default)]
+        name: Option<Text<120>>,
+        uom: Uom,
+        #[serde(default = "tracking_none")]
+        tracking: Tracking,
+        /// May orders be made for it?
+        #[serde(default = "yes")]
+        producible: bool,
+        /// None listed: any revision will do.
+        #[serde(default)]
+        revisions: Vec<ProductRevision>,
+        /// The routing that orders use unless they name one.
+        #[serde(default)]
+        routing: Option<Code>,
+        /// The bill of materials that orders use unless they name one.
+        #[serde(default)]
+        bom: Option<Code>,
+        #[serde(default)]
+        family: Option<Code>,
+        /// Months from shipping.
+        #[serde(default)]
+        warranty_months: Option<u16>,
+        /// What serial numbers look like: literal text with `#` for a digit.
+        #[serde(default)]
+        serial_pattern: Option<Text<60>>,
+    }
+
+    /// A routing.
+    Routing {
+        #[serde(default)]
+        product: Option<ProductId>,
+        operations: Vec<RoutingOperationV1>,
+    }
+
+    /// A bill of materials.
+    Bom {
+        #[serde(default)]
+        product: Option<ProductId>,
+        lines: Vec<BomLineV1>,
+    }
+
+    /// One entry of a catalogue; which fields count depends on the catalogue.
+    CatalogueEntry {
+        code: ReasonCode,
+        #[serde(default)]
+        name: Option<Text<120>>,
+        #[serde(default = "yes")]
+        active: bool,
+        #[serde(default)]
+        loss_category: Option<LossCategory>,
+        #[serde(default)]
+        is_downtime: Option<bool>,
+        #[serde(default)]
+        planned: Option<bool>,
+        #[serde(default)]
+        opens_ticket: Option<bool>,
+        #[serde(default)]
+        pauses_labour: Option<bool>,
+        /// Order hold reasons: what kind of hold it is.
+        #[serde(default)]
+        kind: Option<HoldKind>,
+        /// Ticket hold reasons.
+        #[serde(default)]
+        pauses_sla: Option<bool>,
+        #[serde(default)]
+        max_days: Option<u16>,
+        #[serde(default)]
+        family: Option<Code>,
+    }
+
+    /// A catalogue: its code says which (`stop_reasons`, `scrap_reasons` …).
+    Catalogue {
+        #[serde(default)]
+        name: Option<Text<120>>,
+        entries: Vec<CatalogueEntry>,
+    }
+
+    /// Opening hours of one weekday, local time `HH:MM`.
+    OpeningHours { from: Text<5>, to: Text<5> }
+
+    /// A business calendar.
+    Calendar {
+        /// IANA time zone.
+        time_zone: String,
+        /// `mon` … `sun`.
+        hours: BTreeMap<String, Vec<OpeningHours>>,
+        /// Dates `YYYY-MM-DD`.
+        #[serde(default)]
+        holidays: Vec<Text<10>>,
+    }
+
+    /// One shift of a shift calendar.
+    Shift {
+        code: Code,
+        from: Text<5>,
+        to: Text<5>,
+        /// `mon` … `sun`.
+        days: Vec<Text<3>>,
+        #[serde(default)]
+        breaks: Vec<OpeningHours>,
+    }
+
+    /// Planned working time of lines.
+    ShiftCalendar {
+        site: SiteId,
+        #[serde(default)]
+        lines: Vec<LineId>,
+        shifts: Vec<Shift>,
+    }
+
+    /// One target of an SLA policy.
+    SlaTarget {
+        clock: Code,
+        /// Working minutes.
+        minutes: u32,
+        #[serde(default)]
+        priority: Option<u8>,
+    }
+
+    /// An SLA policy.
+    SlaPolicy {
+        calendar: Code,
+        targets: Vec<SlaTarget>,
+    }
+
+    /// A customer: codes and terms only; contacts are personal data and live elsewhere.
+    Customer {
+        /// The company's name; not personal data, and shown to everybody in scope.
+        #[serde(default)]
+        name: Option<Text<120>>,
+        #[serde(default)]
+        tier: Option<Code>,
+        #[serde(default)]
+        sla_policy: Option<Code>,
+    }
+
+    /// A person's attendance or absence.
+    Availability {
+        account: AccountName,
+        from: Instant,
+        to: Instant,
+        /// Here, or away?
+        #[serde(default = "yes")]
+        present: bool,
+    }
+}
+
+fn tracking_none() -> Tracking {
+    Tracking::None
+}
+
+/// Settings of a site. Each default is the careful choice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SiteSettings {
+    /// May line leads release orders?
+    pub line_lead_releases: bool,
+    /// May operators complete orders?
+    pub operator_completes: bool,
+    /// May operators issue and return material?
+    pub operator_issues: bool,
+    /// At most one open session per operator, anywhere.
+    pub one_session_per_operator: bool,
+    /// May operators and line leads record inspections?
+    pub self_inspection: bool,
+    /// Hours after completion in which late reports come in.
+    pub late_window_hours: u32,
+}
+
+impl Default for SiteSettings {
+    fn default() -> Self {
+        SiteSettings {
+            line_lead_releases: false,
+            operator_completes: false,
+            operator_issues: false,
+            one_session_per_operator: false,
+            self_inspection: false,
+            late_window_hours: 24,
+        }
+    }
+}
+
+/// The codes of the catalogues that decisions use.
+pub mod catalogues {
+    /// Why an operation stopped.
+    pub const STOP: &str = "stop_reasons";
+    /// Why pieces were scrapped.
+    pub const SCRAP: &str = "scrap_reasons";
+    /// Why pieces need rework.
+    pub const REWORK: &str = "rework_reasons";
+    /// Why an order is on hold.
+    pub const ORDER_HOLD: &str = "order_hold_reasons";
+    /// Why a ticket is on hold.
+    pub const TICKET_HOLD: &str = "ticket_hold_reasons";
+    /// Why an order or ticket was cancelled, short-closed or reopened.
+    pub const CANCEL: &str = "cancel_reasons";
+}
+
+/// A document of any kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Document {
+    Site(Site),
+    Area(Area),
+    Line(Line),
+    Cell(Cell),
+    Product(Product),
+    Routing(Routing),
+    Bom(Bom),
+    Catalogue(Catalogue),
+    Calendar(Calendar),
+    ShiftCalendar(ShiftCalendar),
+    SlaPolicy(SlaPolicy),
+    Customer(Customer),
+    Availability(Availability),
+}
+
+macro_rules! kinds {
+    ($($kind:ident),+) => {
+        impl Document {
+            /// Reads a document of a kind; the error names the field at fault.
+            pub fn read(kind: ReferenceKind, value: &Value) -> Result<Document, FieldError> {
+                match kind {
+                    $(ReferenceKind::$kind => serde_path_to_error::deserialize::<_, $kind>(value)
+                        .map(Document::$kind)
+                        .map_err(|e| {
+                            let path = e.path().to_string();
+                            let field = if path == "." { "payload.document".into() } else { format!("payload.document.{path}") };
+                            FieldError::new(field, e.into_inner().to_string())
+                        })),+
+                }
+            }
+            /// Its kind.
+            pub const fn kind(&self) -> ReferenceKind {
+                match self { $(Document::$kind(_) => ReferenceKind::$kind),+ }
+            }
+            /// Canonical JSON: every field, defaults filled in, keys sorted.
+            pub fn canonical(&self) -> String {
+                let v = match self { $(Document::$kind(d) => serde_json::to_value(d)),+ };
+                v.unwrap_or(Value::Null).to_string()
+            }
+        }
+        impl ReferenceKind {
+            /// The JSON Schema of its documents and the name it has in `/openapi.json`.
+            pub fn schema(self, g: &mut schemars::SchemaGenerator) -> (&'static str, schemars::Schema) {
+                match self { $(ReferenceKind::$kind => (concat!("Reference", stringify!($kind)), g.subschema_for::<$kind>())),+ }
+            }
+        }
+    };
+}
+kinds!(
+    Site,
+    Area,
+    Line,
+    Cell,
+    Product,
+    Routing,
+    Bom,
+    Catalogue,
+    Calendar,
+    ShiftCalendar,
+    SlaPolicy,
+    Customer,
+    Availability
+);
+
+impl Document {
+    /// Reads a document that was stored; it was checked when it was put.
+    pub fn stored(kind: ReferenceKind, text: &str) -> Option<Document> {
+        serde_json::from_str(text).ok().and_then(|v| Document::read(kind, &v).ok())
+    }
+
+    /// Reads the document of a command.
+    pub fn from_command(kind: ReferenceKind, map: &Map<String, Value>) -> Result<Document, FieldError> {
+        Document::read(kind, &Value::Object(map.clone()))
+    }
+}
+
+/// An item or product by its code: products are items too.
+pub fn item_of(p: &ProductId) -> Option<ItemId> {
+    ItemId::new(p.as_str()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_document_reads_back() {
+        let v = serde_json::json!({"uom": "H87", "tracking": "serial", "routing": "pump-200"});
+        let d = Document::read(ReferenceKind::Product, &v).unwrap();
+        let text = d.canonical();
+        assert_eq!(Document::stored(ReferenceKind::Product, &text).unwrap(), d);
+        assert!(text.contains(r#""producible":true"#));
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_by_its_path() {
+        let v = serde_json::json!({"operations": [{"op": 10, "name": "assemble", "run_time_per_unit": "-1"}]});
+        let e = Document::read(ReferenceKind::Routing, &v).unwrap_err();
+        assert_eq!(e.field, "payload.document.operations[0].run_time_per_unit");
+        let e = Document::read(ReferenceKind::Cell, &serde_json::json!({"line": "line-1", "speed": 3})).unwrap_err();
+        assert!(e.message.contains("speed"), "{e:?}");
+    }
+}

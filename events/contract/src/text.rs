@@ -1,0 +1,181 @@
+//! Bounded text, and text that is sealed before it is stored.
+
+use std::fmt;
+
+use bincode::error::{DecodeError, EncodeError};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use uuid::Uuid;
+
+/// UTF-8 text of 1 to `N` characters, trimmed. Not personal data: free text is [`Sealed`].
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Text<const N: usize>(Box<str>);
+
+/// Not such a text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must have 1 to {max} characters and no control characters")]
+pub struct BadText {
+    /// The most characters it may have.
+    pub max: usize,
+}
+
+impl<const N: usize> Text<N> {
+    /// Trims, then checks the length and that no control character but tab and newline is in it.
+    pub fn new(s: &str) -> Result<Self, BadText> {
+        let s = s.trim();
+        let bad = |c: char| c.is_control() && c != '\n' && c != '\t' && c != '\r';
+        if s.is_empty() || s.chars().count() > N || s.chars().any(bad) {
+            return Err(BadText { max: N });
+        }
+        Ok(Text(s.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const N: usize> fmt::Display for Text<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Text<N> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let s = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        Text::new(&s).map_err(de::Error::custom)
+    }
+}
+
+impl<const N: usize> bincode::Encode for Text<N> {
+    fn encode<E: bincode::enc::Encoder>(&self, e: &mut E) -> Result<(), EncodeError> {
+        bincode::Encode::encode(&*self.0, e)
+    }
+}
+
+impl<C, const N: usize> bincode::Decode<C> for Text<N> {
+    /// Takes what was stored, whatever the bound is today.
+    fn decode<D: bincode::de::Decoder<Context = C>>(d: &mut D) -> Result<Self, DecodeError> {
+        let s: String = bincode::Decode::decode(d)?;
+        Ok(Text(s.into()))
+    }
+}
+
+impl<'de, C, const N: usize> bincode::BorrowDecode<'de, C> for Text<N> {
+    fn borrow_decode<D: bincode::de::BorrowDecoder<'de, Context = C>>(d: &mut D) -> Result<Self, DecodeError> {
+        bincode::Decode::decode(d)
+    }
+}
+
+impl<const N: usize> schemars::JsonSchema for Text<N> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Text{N}").into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "minLength": 1, "maxLength": N})
+    }
+}
+
+/// Free text that may hold personal data. It is plain only on its way from a command to a commit
+/// and on its way from the vault to a reader in scope; what is stored and published is ciphertext.
+///
+/// A plain value can't be written into a frame: encoding it is an error, so text that somebody
+/// forgot to seal stops its command instead of staying readable in history for ever.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Sealed {
+    /// Not sealed yet, or opened again.
+    Plain(String),
+    /// AES-256-GCM under the key `key_id` of a data subject: nonce (12 bytes), ciphertext, tag.
+    Cipher {
+        /// Which key of the vault opens it.
+        key_id: Uuid,
+        /// Nonce, ciphertext and tag.
+        bytes: Vec<u8>,
+    },
+}
+
+impl Sealed {
+    /// Text that is still to be sealed.
+    pub fn plain<const N: usize>(t: &Text<N>) -> Self {
+        Sealed::Plain(t.as_str().to_owned())
+    }
+}
+
+impl Serialize for Sealed {
+    /// The text where it is open, `{"sealed":true}` where it is not.
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Sealed::Plain(t) => s.serialize_str(t),
+            Sealed::Cipher { .. } => {
+                let mut m = s.serialize_map(Some(1))?;
+                m.serialize_entry("sealed", &true)?;
+                m.end()
+            }
+        }
+    }
+}
+
+impl bincode::Encode for Sealed {
+    fn encode<E: bincode::enc::Encoder>(&self, e: &mut E) -> Result<(), EncodeError> {
+        match self {
+            Sealed::Plain(_) => Err(EncodeError::Other("plain text must be sealed before it is stored")),
+            Sealed::Cipher { key_id, bytes } => {
+                bincode::Encode::encode(key_id.as_bytes(), e)?;
+                bincode::Encode::encode(bytes, e)
+            }
+        }
+    }
+}
+
+impl<C> bincode::Decode<C> for Sealed {
+    fn decode<D: bincode::de::Decoder<Context = C>>(d: &mut D) -> Result<Self, DecodeError> {
+        let id: [u8; 16] = bincode::Decode::decode(d)?;
+        let bytes: Vec<u8> = bincode::Decode::decode(d)?;
+        Ok(Sealed::Cipher { key_id: Uuid::from_bytes(id), bytes })
+    }
+}
+bincode::impl_borrow_decode!(Sealed);
+
+impl schemars::JsonSchema for Sealed {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Sealed".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "The text for a reader in scope, {\"sealed\":true} elsewhere.",
+            "anyOf": [{"type": "string"}, {"type": "object", "properties": {"sealed": {"const": true}}, "required": ["sealed"]}]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_never_reaches_a_frame() {
+        let s = Sealed::Plain("Mrs Miller, 0171 …".into());
+        assert!(bincode::encode_to_vec(&s, bincode::config::standard()).is_err());
+    }
+
+    #[test]
+    fn ciphertext_shows_only_that_it_is_sealed() {
+        let s = Sealed::Cipher { key_id: Uuid::nil(), bytes: vec![1, 2, 3] };
+        assert_eq!(serde_json::to_string(&s).unwrap(), r#"{"sealed":true}"#);
+        let b = bincode::encode_to_vec(&s, bincode::config::standard()).unwrap();
+        let (back, n): (Sealed, usize) = bincode::decode_from_slice(&b, bincode::config::standard()).unwrap();
+        assert_eq!((back, n), (s, b.len()));
+    }
+
+    #[test]
+    fn text_is_trimmed_and_bounded() {
+        assert_eq!(Text::<5>::new("  abc ").unwrap().as_str(), "abc");
+        assert!(Text::<5>::new("   ").is_err());
+        assert!(Text::<5>::new("abcdef").is_err());
+        assert!(Text::<5>::new("äöüßé").is_ok());
+        assert!(Text::<5>::new("a\u{0}b").is_err());
+    }
+}

@@ -1,0 +1,162 @@
+//! Instants and durations. Nothing here reads a clock.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A moment in UTC, to the millisecond. JSON: `2026-03-02T09:00:00.000Z`. In a frame:
+/// milliseconds since 1970 (i64).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(i64);
+
+/// Not an instant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an instant: write it as 2026-03-02T09:00:00.000Z, year 1970 to 9999")]
+pub struct BadInstant;
+
+/// 9999-12-31T23:59:59.999Z, the last one that fits the written form.
+const LAST: i64 = 253_402_300_799_999;
+
+impl Instant {
+    /// The moment this many milliseconds after 1970-01-01T00:00Z; the range ends with year 9999.
+    pub const fn from_millis(ms: i64) -> Result<Self, BadInstant> {
+        if ms < 0 || ms > LAST { Err(BadInstant) } else { Ok(Instant(ms)) }
+    }
+
+    /// Like [`Instant::from_millis`], held inside the range instead of refused.
+    pub const fn clamped(ms: i64) -> Self {
+        if ms < 0 {
+            Instant(0)
+        } else if ms > LAST {
+            Instant(LAST)
+        } else {
+            Instant(ms)
+        }
+    }
+
+    /// Milliseconds since 1970-01-01T00:00Z.
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// This much later (or earlier, when negative), held inside the range.
+    #[must_use]
+    pub const fn plus_millis(self, ms: i64) -> Self {
+        Instant::clamped(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` to this; negative when it is the other way round.
+    pub const fn since(self, earlier: Instant) -> i64 {
+        self.0 - earlier.0
+    }
+
+    /// The calendar year in UTC.
+    pub fn year(self) -> i16 {
+        self.timestamp().to_zoned_datetime(jiff::tz::TimeZone::UTC).year()
+    }
+
+    fn timestamp(self) -> jiff::Timestamp {
+        // The range is checked where an `Instant` is made, so this cannot miss.
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    }
+}
+
+impl fmt::Display for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.timestamp())
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl FromStr for Instant {
+    type Err = BadInstant;
+    fn from_str(s: &str) -> Result<Self, BadInstant> {
+        let t: jiff::Timestamp = s.parse().map_err(|_| BadInstant)?;
+        Instant::from_millis(t.as_millisecond())
+    }
+}
+
+impl Serialize for Instant {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Instant {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'de, str>::deserialize(d)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl bincode::Encode for Instant {
+    fn encode<E: bincode::enc::Encoder>(&self, e: &mut E) -> Result<(), bincode::error::EncodeError> {
+        bincode::Encode::encode(&self.0, e)
+    }
+}
+
+impl<C> bincode::Decode<C> for Instant {
+    fn decode<D: bincode::de::Decoder<Context = C>>(d: &mut D) -> Result<Self, bincode::error::DecodeError> {
+        Instant::from_millis(bincode::Decode::decode(d)?)
+            .map_err(|_| bincode::error::DecodeError::Other("instant out of range"))
+    }
+}
+bincode::impl_borrow_decode!(Instant);
+
+impl schemars::JsonSchema for Instant {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Instant".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "format": "date-time", "examples": ["2026-03-02T09:00:00.000Z"]})
+    }
+}
+
+/// A duration in whole seconds.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    bincode::Encode,
+    bincode::Decode,
+)]
+#[serde(transparent)]
+pub struct Seconds(pub u64);
+
+impl Seconds {
+    /// The whole seconds from `start` to `end`, zero when `end` is not after `start`.
+    pub const fn between(start: Instant, end: Instant) -> Self {
+        let ms = end.since(start);
+        Seconds(if ms > 0 { (ms / 1000) as u64 } else { 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_and_writes_rfc_3339_with_milliseconds() {
+        let t: Instant = "2026-03-02T09:00:00.000Z".parse().unwrap();
+        assert_eq!(t.to_string(), "2026-03-02T09:00:00.000Z");
+        assert_eq!("2026-03-02T10:00:00+01:00".parse::<Instant>().unwrap(), t);
+        assert_eq!(t.year(), 2026);
+        for bad in ["", "2026-03-02", "2026-13-02T09:00:00Z", "1969-12-31T23:59:59Z", "now"] {
+            assert!(bad.parse::<Instant>().is_err(), "{bad}");
+        }
+    }
+}

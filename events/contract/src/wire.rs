@@ -1,0 +1,71 @@
+//! Reading JSON objects field by field, so that a refusal can name every failing field at once.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::reply::FieldError;
+
+/// Reads the fields of one JSON object and collects what is wrong with them.
+pub struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    prefix: &'static str,
+    known: Vec<&'static str>,
+    errors: Vec<FieldError>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads `map`; `prefix` (such as `payload.`) goes before every field's name in an error.
+    pub fn new(map: &'a Map<String, Value>, prefix: &'static str) -> Self {
+        Fields { map, prefix, known: Vec::new(), errors: Vec::new() }
+    }
+
+    /// Takes a field. An absent one and `null` are the same; both are an error unless `T` is an
+    /// `Option`. On an error the field is `None` and the error is kept.
+    pub fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
+        self.known.push(name);
+        let value = self.map.get(name).unwrap_or(&Value::Null);
+        match serde_path_to_error::deserialize::<_, T>(value) {
+            Ok(v) => Some(v),
+            Err(_) if value.is_null() => {
+                self.fail(name, "is required");
+                None
+            }
+            Err(e) => {
+                let inner = e.path().to_string();
+                let path = match inner.as_str() {
+                    "." | "?" => name.to_owned(),
+                    p if p.starts_with('[') => format!("{name}{p}"),
+                    p => format!("{name}.{p}"),
+                };
+                self.fail(&path, &e.into_inner().to_string());
+                None
+            }
+        }
+    }
+
+    /// Says that a field is wrong.
+    pub fn fail(&mut self, name: &str, message: &str) {
+        self.errors.push(FieldError::new(format!("{}{name}", self.prefix), message));
+    }
+
+    /// Names a field that is read elsewhere.
+    pub fn also_known(&mut self, name: &'static str) {
+        self.known.push(name);
+    }
+
+    /// Ends the reading: fields that nobody took are errors too, so that a misspelt one is not
+    /// silently without effect.
+    pub fn finish(mut self) -> Vec<FieldError> {
+        for key in self.map.keys() {
+            if !self.known.contains(&key.as_str()) {
+                let shown: String = key.chars().take(60).collect();
+                let known = self.known.join(", ");
+                self.errors.push(FieldError::new(
+                    format!("{}{shown}", self.prefix),
+                    format!("is not a field here; the fields are {known}"),
+                ));
+            }
+        }
+        self.errors
+    }
+}

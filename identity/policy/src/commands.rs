@@ -1,0 +1,188 @@
+//! Who may use which command: one table. The deciders check what only they can see (whose
+//! session it is, what the site allows); the conditions they have to check are in the answer.
+
+use mw_contract::{CommandType, Context, Rejection, Role, SiteId};
+
+use crate::account::Account;
+
+/// Something that a site may switch on in its reference document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Setting {
+    /// Line leads may release orders.
+    LineLeadReleases,
+    /// Operators may complete orders.
+    OperatorCompletes,
+}
+
+/// On what condition a role may use a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Allowance {
+    /// Everything on its own sites.
+    Yes,
+    /// Only where the site has the setting on.
+    IfSite(Setting),
+    /// Only with the consent of a second person.
+    FourEyes,
+    /// Only what is assigned to the account.
+    Assigned,
+    /// Only the account's own objects: its sessions, its reports.
+    Own,
+    /// Only at the device's own cell.
+    OwnCell,
+}
+
+/// A role of the account that allows the command, and on what condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Grant {
+    /// The role under which the command is recorded when this grant is used.
+    pub role: Role,
+    /// What is left to check.
+    pub allowance: Allowance,
+}
+
+/// How a role may use a command: the one table. `None` is no.
+pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance> {
+    use Allowance::{IfSite, Own, OwnCell, Yes};
+    use CommandType as C;
+    use Role as R;
+    match command {
+        C::WorkOrderCreate => match role {
+            R::Planner | R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderAmend | C::WorkOrderPlan | C::WorkOrderCancel => match role {
+            R::Planner | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderRelease => match role {
+            R::Planner | R::Admin => Some(Yes),
+            R::LineLead => Some(IfSite(Setting::LineLeadReleases)),
+            _ => None,
+        },
+        C::WorkOrderHold => match role {
+            R::LineLead | R::Planner | R::QualityInspector | R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderResume => match role {
+            R::LineLead | R::Planner | R::QualityInspector | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderComplete => match role {
+            R::LineLead | R::Planner | R::Admin => Some(Yes),
+            R::Operator => Some(IfSite(Setting::OperatorCompletes)),
+            _ => None,
+        },
+        C::WorkOrderClose => match role {
+            R::Planner | R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderStartOperation
+        | C::WorkOrderPauseOperation
+        | C::WorkOrderResumeOperation
+        | C::WorkOrderReportQuantity
+        | C::WorkOrderCompleteOperation => match role {
+            R::LineLead | R::Admin => Some(Yes),
+            R::Operator => Some(Own),
+            R::Device => Some(OwnCell),
+            _ => None,
+        },
+        C::WorkOrderAllocateSerials => match role {
+            R::Operator | R::LineLead | R::Planner | R::Admin | R::System => Some(Yes),
+            R::Device => Some(OwnCell),
+            _ => None,
+        },
+        C::WorkOrderRegisterUnit => match role {
+            R::Operator | R::LineLead | R::Planner | R::Admin => Some(Yes),
+            R::Device => Some(OwnCell),
+            _ => None,
+        },
+        // Whoever reads production orders, except the auditor, who writes nothing.
+        C::WorkOrderAddNote => match role {
+            R::Operator | R::LineLead | R::Planner | R::QualityInspector | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::ReferencePut | C::ReferenceRetire => match role {
+            R::Planner | R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+        // `system` is the first start, which makes the first admin.
+        C::AccountAdd
+        | C::AccountGrant
+        | C::AccountRevoke
+        | C::AccountRotateSecret
+        | C::AccountDisable
+        | C::AccountEnable => match role {
+            R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+    }
+}
+
+/// The roles of the account that allow the command at this site, the one with the fewest
+/// conditions first. Among equals a business role comes before `admin`, so that an admin who also
+/// does a planner's work is recorded as a planner; a rule that asks for an admin looks through
+/// all the grants. `site` is the site level of the topic, `None` for `-`.
+///
+/// # Errors
+/// `FORBIDDEN` when the account is disabled, when the site is not one of its own, when the
+/// context needs a site and there is none, and when no role of the account allows the command.
+pub fn may_command(who: &Account, command: CommandType, site: Option<&SiteId>) -> Result<Vec<Grant>, Rejection> {
+    if who.disabled {
+        return Err(Rejection::forbidden(format!("account {} is disabled", who.name)));
+    }
+    match site {
+        Some(site) if !who.service && !who.sites.contains(site) => {
+            return Err(Rejection::forbidden(format!("{site} is not a site of account {}", who.name)));
+        }
+        None if !who.service && command.context() != Context::Identity => {
+            return Err(Rejection::forbidden(format!("{command} needs a site in its topic")));
+        }
+        _ => {}
+    }
+    let mut grants: Vec<Grant> = who
+        .roles
+        .iter()
+        .filter_map(|role| command_rule(*role, command).map(|allowance| Grant { role: *role, allowance }))
+        .collect();
+    if grants.is_empty() {
+        let able: Vec<&str> =
+            Role::ALL.iter().filter(|r| command_rule(**r, command).is_some()).map(|r| r.as_str()).collect();
+        return Err(Rejection::forbidden(format!("{command} needs one of the roles {}", able.join(", "))));
+    }
+    grants.sort_by_key(|g| (strength(g.allowance), g.role == Role::Admin, g.role.number()));
+    Ok(grants)
+}
+
+/// Lower is stronger.
+const fn strength(a: Allowance) -> u8 {
+    match a {
+        Allowance::Yes => 0,
+        Allowance::IfSite(_) => 1,
+        Allowance::FourEyes => 2,
+        Allowance::Assigned => 3,
+        Allowance::Own => 4,
+        Allowance::OwnCell => 5,
+    }
+}
+
+const HOUR: i64 = 3_600_000;
+
+/// How far back in time the role may date what it reports (G3), in milliseconds. What a person on
+/// the floor did without a connection may be a week old.
+pub const fn backdate_window(role: Role, captured_offline: bool) -> i64 {
+    match role {
+        Role::Device => 72 * HOUR,
+        Role::Operator | Role::Technician => {
+            if captured_offline {
+                168 * HOUR
+            } else {
+                24 * HOUR
+            }
+        }
+        Role::LineLead | Role::Dispatcher | Role::QualityInspector | Role::Planner => 168 * HOUR,
+        Role::Admin | Role::System => 744 * HOUR,
+        Role::Customer => 24 * HOUR,
+        // Writes nothing.
+        Role::Auditor => 0,
+    }
+}

@@ -1,0 +1,161 @@
+//! The table of roles and commands, written out again by hand, and what goes round it.
+
+mod common;
+
+use common::{account, service, site};
+use mw_contract::{CommandType, ErrorCode, Role};
+use mw_policy::{Allowance, Setting, backdate_window, command_rule, may_command};
+
+/// Columns OP LL PL QI TE DI CU AU AD DV SY. `x` yes, `o` own objects, `c` own cell, `r` where
+/// line leads may release, `k` where operators may complete, `.` no.
+const MATRIX: &[(&str, &str)] = &[
+    ("work-order.create", "..x.....x.x"),
+    ("work-order.amend", "..x.....x.."),
+    ("work-order.plan", "..x.....x.."),
+    ("work-order.release", ".rx.....x.."),
+    ("work-order.hold", ".xxx....x.x"),
+    ("work-order.resume", ".xxx....x.."),
+    ("work-order.complete", "kxx.....x.."),
+    ("work-order.close", "..x.....x.x"),
+    ("work-order.cancel", "..x.....x.."),
+    ("work-order.start-operation", "ox......xc."),
+    ("work-order.pause-operation", "ox......xc."),
+    ("work-order.resume-operation", "ox......xc."),
+    ("work-order.report-quantity", "ox......xc."),
+    ("work-order.complete-operation", "ox......xc."),
+    ("work-order.allocate-serials", "xxx.....xcx"),
+    ("work-order.register-unit", "xxx.....xc."),
+    ("work-order.add-note", "xxxx....x.."),
+    ("reference.put", "..x.....x.x"),
+    ("reference.retire", "..x.....x.x"),
+    ("account.add", "........x.x"),
+    ("account.grant", "........x.x"),
+    ("account.revoke", "........x.x"),
+    ("account.rotate-secret", "........x.x"),
+    ("account.disable", "........x.x"),
+    ("account.enable", "........x.x"),
+];
+
+const COLUMNS: [Role; 11] = [
+    Role::Operator,
+    Role::LineLead,
+    Role::Planner,
+    Role::QualityInspector,
+    Role::Technician,
+    Role::Dispatcher,
+    Role::Customer,
+    Role::Auditor,
+    Role::Admin,
+    Role::Device,
+    Role::System,
+];
+
+fn allowance(letter: char) -> Option<Allowance> {
+    match letter {
+        'x' => Some(Allowance::Yes),
+        'o' => Some(Allowance::Own),
+        'c' => Some(Allowance::OwnCell),
+        'r' => Some(Allowance::IfSite(Setting::LineLeadReleases)),
+        'k' => Some(Allowance::IfSite(Setting::OperatorCompletes)),
+        '.' => None,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn every_pair_of_role_and_command_is_as_the_table_says() {
+    assert_eq!(Role::ALL.len(), COLUMNS.len());
+    assert_eq!(CommandType::ALL.len(), MATRIX.len(), "a command without a row");
+    for (name, row) in MATRIX {
+        let command: CommandType = name.parse().unwrap();
+        assert_eq!(row.len(), COLUMNS.len(), "{name}");
+        for (role, letter) in COLUMNS.iter().zip(row.chars()) {
+            let expected = allowance(letter);
+            assert_eq!(command_rule(*role, command), expected, "{role} {name}");
+            let answer = may_command(&account(&[*role]), command, Some(&site("plant-1")));
+            match expected {
+                Some(a) => {
+                    let grants = answer.unwrap();
+                    assert_eq!((grants.len(), grants[0].role, grants[0].allowance), (1, *role, a), "{role} {name}");
+                }
+                None => assert_eq!(answer.unwrap_err().code, ErrorCode::Forbidden, "{role} {name}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn an_auditor_and_a_customer_write_nothing_of_production() {
+    for c in CommandType::ALL {
+        for role in [Role::Auditor, Role::Customer] {
+            assert_eq!(command_rule(role, *c), None, "{role} {c}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_says_which_roles_would_do() {
+    let r = may_command(&account(&[Role::Operator]), CommandType::WorkOrderCreate, Some(&site("plant-1"))).unwrap_err();
+    assert!(r.message.contains("planner") && r.message.contains("admin"), "{}", r.message);
+    assert!(!r.message.contains("operator"), "{}", r.message);
+}
+
+#[test]
+fn site_and_disabling_come_before_the_roles() {
+    let admin = account(&[Role::Admin]);
+    for c in CommandType::ALL {
+        assert_eq!(may_command(&admin, *c, Some(&site("plant-2"))).unwrap_err().code, ErrorCode::Forbidden, "{c}");
+        let without_site = may_command(&admin, *c, None);
+        assert_eq!(without_site.is_ok(), c.as_str().starts_with("account."), "{c}");
+        let disabled = mw_policy::Account { disabled: true, ..admin.clone() };
+        assert!(may_command(&disabled, *c, Some(&site("plant-1"))).unwrap_err().message.contains("disabled"));
+    }
+}
+
+#[test]
+fn a_service_acts_at_every_site_but_only_as_system() {
+    let s = service();
+    assert!(may_command(&s, CommandType::WorkOrderHold, Some(&site("plant-2"))).is_ok());
+    assert!(may_command(&s, CommandType::AccountAdd, None).is_ok());
+    assert!(may_command(&s, CommandType::WorkOrderPlan, Some(&site("plant-2"))).is_err());
+    let disabled = mw_policy::Account { disabled: true, ..s };
+    assert!(may_command(&disabled, CommandType::WorkOrderHold, Some(&site("plant-2"))).is_err());
+}
+
+#[test]
+fn the_grant_with_the_fewest_conditions_comes_first() {
+    let p1 = site("plant-1");
+    let roles = |rs: &[Role], c| -> Vec<Role> {
+        may_command(&account(rs), c, Some(&p1)).unwrap().into_iter().map(|g| g.role).collect()
+    };
+    use Role::*;
+    assert_eq!(roles(&[Operator, LineLead], CommandType::WorkOrderStartOperation), [LineLead, Operator]);
+    assert_eq!(roles(&[Device, Operator], CommandType::WorkOrderStartOperation), [Operator, Device]);
+    assert_eq!(roles(&[LineLead, Planner], CommandType::WorkOrderRelease), [Planner, LineLead]);
+    assert_eq!(roles(&[Operator, LineLead], CommandType::WorkOrderComplete), [LineLead, Operator]);
+    // A planner's work is recorded as a planner's, also where the planner is an admin too.
+    assert_eq!(roles(&[Admin, Planner], CommandType::WorkOrderClose), [Planner, Admin]);
+    assert_eq!(roles(&[Admin, Auditor], CommandType::WorkOrderClose), [Admin]);
+}
+
+#[test]
+fn backdating_is_bounded_by_role() {
+    let hours = |r, offline| backdate_window(r, offline) as f64 / 3_600_000.0;
+    let expected = [
+        (Role::Operator, 24.0, 168.0),
+        (Role::LineLead, 168.0, 168.0),
+        (Role::Planner, 168.0, 168.0),
+        (Role::QualityInspector, 168.0, 168.0),
+        (Role::Technician, 24.0, 168.0),
+        (Role::Dispatcher, 168.0, 168.0),
+        (Role::Customer, 24.0, 24.0),
+        (Role::Auditor, 0.0, 0.0),
+        (Role::Admin, 744.0, 744.0),
+        (Role::Device, 72.0, 72.0),
+        (Role::System, 744.0, 744.0),
+    ];
+    assert_eq!(expected.len(), Role::ALL.len());
+    for (role, online, offline) in expected {
+        assert_eq!((hours(role, false), hours(role, true)), (online, offline), "{role}");
+    }
+}
