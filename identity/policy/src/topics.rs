@@ -78,7 +78,11 @@ fn product_filter(who: &Account, site: &str, kind: &str, rest: &[&str]) -> Acces
     if kind == "rsp" {
         return match rest {
             [account, ..] if *account == who.name.as_str() => {
-                if site == NO_SITE { Allow } else { concrete_site(who, site) }
+                if site == NO_SITE {
+                    Allow
+                } else {
+                    concrete_site(who, site)
+                }
             }
             _ => Deny("replies are for their own account only"),
         };

@@ -4,7 +4,7 @@ mod common;
 
 use common::{account, service, site};
 use mw_contract::Role;
-use mw_contract::topics::{matches, check_filter};
+use mw_contract::topics::{check_filter, matches};
 use mw_policy::{Access, Account, may_publish, may_subscribe};
 
 const STAFF: &[Role] = &[
@@ -132,7 +132,7 @@ fn may_hear(who: &Account, topic: &str) -> bool {
         ["sandbox", ..] => who.is_staff(),
         ["mw", "v1", s, "rsp", a, ..] => *a == "me" && (*s == "-" || *s == "plant-1"),
         ["mw", "v1", "plant-1", "evt" | "dev" | "state", ..] => who.is_staff(),
-        ["mw", "v1", "-", "status", _] => who.is_staff(),
+        ["mw", "v1", "-", "status", ..] => who.is_staff(),
         ["mw", "v1", "-", "evt", ..] => who.has(Role::Admin) || who.has(Role::Auditor),
         _ => false,
     }

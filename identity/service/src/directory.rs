@@ -1,0 +1,120 @@
+//! The shared copy of all accounts. Reading costs no lock; every change makes a new map. Owns the
+//! fold of identity's events; must never be asked whether a secret is right.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use mw_contract::{AccountName, CommitNumber, Event};
+use mw_policy::Account;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::decider::{AccountState, evolve};
+
+/// Every account as identity's log says, up to one commit of it.
+pub struct Directory {
+    accounts: ArcSwap<HashMap<AccountName, Arc<Account>>>,
+    /// Held while a batch is folded in, so that two writers don't lose each other's work.
+    folding: Mutex<()>,
+    applied: watch::Sender<CommitNumber>,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Directory {
+            accounts: ArcSwap::from_pointee(HashMap::new()),
+            folding: Mutex::new(()),
+            applied: watch::Sender::new(CommitNumber::ZERO),
+        }
+    }
+}
+
+impl Directory {
+    /// With no accounts.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Directory::default())
+    }
+
+    /// The account of this name, disabled ones too.
+    pub fn get(&self, name: &AccountName) -> Option<Arc<Account>> {
+        self.accounts.load().get(name.as_str()).cloned()
+    }
+
+    /// All accounts, by name.
+    pub fn all(&self) -> Vec<Arc<Account>> {
+        let mut all: Vec<Arc<Account>> = self.accounts.load().values().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// How many enabled admins there are besides this account.
+    pub fn other_active_admins(&self, besides: &AccountName) -> usize {
+        let admin = |a: &&Arc<Account>| !a.disabled && a.has(mw_contract::Role::Admin) && a.name != *besides;
+        self.accounts.load().values().filter(admin).count()
+    }
+
+    /// Folds one event in.
+    pub fn apply(&self, event: &Event) {
+        self.apply_all(std::slice::from_ref(event), self.applied_to());
+    }
+
+    /// Folds in the events of a batch of commits, the last of which is `up_to`. Commits at or
+    /// before one that was folded in already must not come again.
+    pub fn apply_all(&self, events: &[Event], up_to: CommitNumber) {
+        {
+            let _one_at_a_time = self.folding.lock();
+            if !events.is_empty() {
+                let mut map = HashMap::clone(&self.accounts.load());
+                for e in events {
+                    fold(&mut map, e);
+                }
+                self.accounts.store(Arc::new(map));
+            }
+        }
+        // Also without events: whoever waits for a commit waits for refusals too.
+        self.applied.send_modify(|n| *n = (*n).max(up_to));
+    }
+
+    /// The last commit that is folded in.
+    pub fn applied_to(&self) -> CommitNumber {
+        *self.applied.borrow()
+    }
+
+    /// Wakes on every change, with the commit that is folded in. Whoever holds sessions then asks
+    /// again for each of them whether its account may go on.
+    pub fn changes(&self) -> watch::Receiver<CommitNumber> {
+        self.applied.subscribe()
+    }
+
+    /// Waits until this commit is folded in. Ends with `false` when the directory is gone first.
+    pub async fn wait_for(&self, commit: CommitNumber) -> bool {
+        self.changes().wait_for(|n| *n >= commit).await.is_ok()
+    }
+}
+
+fn fold(map: &mut HashMap<AccountName, Arc<Account>>, event: &Event) {
+    let name = match event {
+        Event::AccountAdded(e) => &e.account,
+        Event::AccountGranted(e) => &e.account,
+        Event::AccountRevoked(e) => &e.account,
+        Event::AccountDisabled(e) => &e.account,
+        Event::AccountEnabled(e) => &e.account,
+        _ => return,
+    };
+    let before = map.get(name.as_str()).map(|a| state_of(a)).unwrap_or_default();
+    if let Some(after) = evolve(before, event).to_account() {
+        map.insert(after.name.clone(), Arc::new(after));
+    }
+}
+
+fn state_of(a: &Account) -> AccountState {
+    AccountState {
+        name: Some(a.name.clone()),
+        roles: a.roles.clone(),
+        sites: a.sites.clone(),
+        customer_id: a.customer_id.clone(),
+        cell: a.cell.clone(),
+        disabled: a.disabled,
+    }
+}
