@@ -154,7 +154,8 @@ fn add(state: &AccountState, c: &AddAccount) -> Result<Vec<Event>, Rejection> {
         wrong.push(FieldError::new("payload.cell", "goes with role device, and role device with a cell"));
     }
     if roles.contains(&Role::Customer) != c.customer_id.is_some() {
-        wrong.push(FieldError::new("payload.customer_id", "goes with role customer, and role customer with a customer"));
+        wrong
+            .push(FieldError::new("payload.customer_id", "goes with role customer, and role customer with a customer"));
     }
     if let Some(secret) = &c.secret {
         wrong.extend(short_secret(secret.as_str()));

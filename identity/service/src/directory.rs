@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use mw_contract::{AccountName, CommitNumber, Event};
+use mw_contract::{AccountName, CommitNumber, Event, Role};
 use mw_policy::Account;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -14,6 +14,8 @@ use crate::decider::{AccountState, evolve};
 
 /// Every account as identity's log says, up to one commit of it.
 pub struct Directory {
+    /// The product's own processes: from the configuration, never from the log.
+    services: HashMap<AccountName, Arc<Account>>,
     accounts: ArcSwap<HashMap<AccountName, Arc<Account>>>,
     /// Held while a batch is folded in, so that two writers don't lose each other's work.
     folding: Mutex<()>,
@@ -23,6 +25,7 @@ pub struct Directory {
 impl Default for Directory {
     fn default() -> Self {
         Directory {
+            services: HashMap::new(),
             accounts: ArcSwap::from_pointee(HashMap::new()),
             folding: Mutex::new(()),
             applied: watch::Sender::new(CommitNumber::ZERO),
@@ -36,22 +39,45 @@ impl Directory {
         Arc::new(Directory::default())
     }
 
-    /// The account of this name, disabled ones too.
+    /// With these accounts of the product's own processes, which no event can change. Each is
+    /// marked as a service with role `system`.
+    pub fn with_services(names: impl IntoIterator<Item = AccountName>) -> Arc<Self> {
+        let service = |name: AccountName| Account {
+            name,
+            roles: [Role::System].into(),
+            sites: Default::default(),
+            customer_id: None,
+            cell: None,
+            disabled: false,
+            service: true,
+        };
+        let services = names.into_iter().map(|n| (n.clone(), Arc::new(service(n)))).collect();
+        Arc::new(Directory { services, ..Directory::default() })
+    }
+
+    /// The names of the services: nobody else may be called so.
+    pub fn service_names(&self) -> impl Iterator<Item = &AccountName> {
+        self.services.keys()
+    }
+
+    /// The account of this name, disabled ones and services too.
     pub fn get(&self, name: &AccountName) -> Option<Arc<Account>> {
+        if let Some(service) = self.services.get(name.as_str()) {
+            return Some(service.clone());
+        }
         self.accounts.load().get(name.as_str()).cloned()
     }
 
-    /// All accounts, by name.
+    /// All accounts of the log, by name.
     pub fn all(&self) -> Vec<Arc<Account>> {
         let mut all: Vec<Arc<Account>> = self.accounts.load().values().cloned().collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
 
-    /// How many enabled admins there are besides this account.
-    pub fn other_active_admins(&self, besides: &AccountName) -> usize {
-        let admin = |a: &&Arc<Account>| !a.disabled && a.has(mw_contract::Role::Admin) && a.name != *besides;
-        self.accounts.load().values().filter(admin).count()
+    /// Is there an enabled admin? Without one it is a first start.
+    pub fn has_admin(&self) -> bool {
+        self.accounts.load().values().any(|a| !a.disabled && a.has(Role::Admin))
     }
 
     /// Folds one event in.
@@ -116,5 +142,11 @@ fn state_of(a: &Account) -> AccountState {
         customer_id: a.customer_id.clone(),
         cell: a.cell.clone(),
         disabled: a.disabled,
+    }
+}
+
+impl mw_runtime::Accounts for Directory {
+    fn account(&self, name: &AccountName) -> Option<Arc<Account>> {
+        self.get(name)
     }
 }

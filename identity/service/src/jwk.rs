@@ -53,7 +53,9 @@ impl PublicKey {
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         let answer = match &self.material {
             Material::Ed25519(x) => UnparsedPublicKey::new(&signature::ED25519, x).verify(message, signature),
-            Material::P256(p) => UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, p).verify(message, signature),
+            Material::P256(p) => {
+                UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, p).verify(message, signature)
+            }
             Material::Rsa { n, e } => {
                 RsaPublicKeyComponents { n, e }.verify(&signature::RSA_PKCS1_2048_8192_SHA256, message, signature)
             }

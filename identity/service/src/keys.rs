@@ -169,8 +169,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), IdentityErr
     let dir = path.parent().unwrap_or(Path::new("."));
     let temporary = path.with_extension("new");
     let written = (|| {
-        let mut f =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut f = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         f.write_all(bytes)?;
         f.sync_all()?;
         std::fs::rename(&temporary, path)?;

@@ -4,9 +4,11 @@
 //!
 //! - [`decider`]: the rules of accounts, pure: commands in, events out.
 //! - [`directory`]: the shared copy of all accounts, fed from the log of context `identity`.
-//! - [`secrets`]: argon2id hashes in a private store; [`throttle`]: how often one may fail.
+//! - [`domain`]: the decider as a command service runs it.
+//! - [`secrets`]: argon2id hashes in a private store; [`cache`]: what was right a moment ago;
+//!   [`throttle`]: how often one may fail.
 //! - [`refresh`]: refresh tokens in the same store.
-//! - [`keys`]: the Ed25519 keys that sign tokens, and key sets that verify them.
+//! - [`keys`]: the Ed25519 keys that sign tokens; [`jwk`]: key sets that verify them.
 //! - [`strict`]: JSON of a token, read without any leniency; [`tokens`]: making and checking tokens.
 //! - [`login`]: the front of all that: secrets and grants in, accounts and tokens out.
 //! - [`feed`]: what follows identity's log and keeps directory and store in step with it.
@@ -16,8 +18,10 @@
 //! of an event, a reply, a log line or an error.
 
 pub mod bootstrap;
+pub mod cache;
 pub mod decider;
 pub mod directory;
+pub mod domain;
 pub mod error;
 pub mod feed;
 pub mod jwk;
@@ -30,11 +34,12 @@ pub mod throttle;
 pub mod tokens;
 
 pub use directory::Directory;
+pub use domain::IdentityDomain;
 pub use error::IdentityError;
 pub use feed::Feed;
 pub use jwk::{JwkSet, TrustedIssuer};
 pub use keys::KeyRing;
-pub use login::{GrantError, Login, LoginError, TokenReply, Verified};
+pub use login::{Login, LoginError, TokenReply, Verified};
 pub use refresh::RefreshStore;
 pub use secrets::{SecretStore, random_secret};
 pub use tokens::{Claims, TokenError, Verifier};

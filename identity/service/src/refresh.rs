@@ -54,11 +54,6 @@ impl RefreshStore {
             let tx = db.transaction()?;
             tx.execute("DELETE FROM refresh WHERE expires < ?1", params![seconds(now.0)])?;
             put(&tx, &hash, &family, account.as_str(), now)?;
-            tx.execute(
-                "DELETE FROM refresh WHERE account = ?1 AND hash NOT IN
-                 (SELECT hash FROM refresh WHERE account = ?1 ORDER BY expires DESC, hash = ?3 DESC LIMIT ?2)",
-                params![account.as_str(), MOST, hash.as_slice()],
-            )?;
             tx.commit()
         })?;
         Ok(token)
@@ -106,9 +101,8 @@ impl RefreshStore {
     /// # Errors
     /// When the store can't be written.
     pub fn end_all(&self, account: &AccountName) -> Result<(), IdentityError> {
-        self.store.with_db(|db| {
-            db.execute("DELETE FROM refresh WHERE account = ?1", params![account.as_str()]).map(|_| ())
-        })
+        self.store
+            .with_db(|db| db.execute("DELETE FROM refresh WHERE account = ?1", params![account.as_str()]).map(|_| ()))
     }
 }
 
@@ -122,6 +116,12 @@ fn put(
     db.execute(
         "INSERT INTO refresh (hash, family, account, expires) VALUES (?1, ?2, ?3, ?4)",
         params![hash.as_slice(), family, account, seconds(now.0.saturating_add(LIFE))],
+    )?;
+    // Used ones go first: without them a reuse is merely refused.
+    db.execute(
+        "DELETE FROM refresh WHERE hash IN (SELECT hash FROM refresh WHERE account = ?1
+         ORDER BY used, expires DESC, hash = ?2 DESC LIMIT -1 OFFSET ?3)",
+        params![account, hash.as_slice(), MOST],
     )
     .map(|_| ())
 }

@@ -2,23 +2,24 @@
 //!
 //! How a new secret becomes the secret, so that a crash at any point leaves either the old state
 //! or the new one:
-//! 1. While its command is being decided, [`SecretStore::stage`] hashes the secret and stores the
-//!    hash durably under the command's id. Nobody can log in with it yet.
-//! 2. The command's event is committed, or not.
+//! 1. Once its command is decided, [`SecretStore::stage`] hashes the secret and stores the hash
+//!    durably under the account and the version that the event will have. Nobody can log in with
+//!    it yet. If the event is never committed, the next one of that version stages again.
+//! 2. The event is committed, or not.
 //! 3. Whoever follows the log sees the event and calls [`SecretStore::apply`], which promotes the
 //!    staged hash and remembers the commit in the same transaction. After a crash the log is
 //!    followed again from before, so a promotion can come late but is never lost or repeated.
 //!
-//! Hashes that were staged by a process that died before the commit are deleted at the next start.
+//! What was staged by a process that died before the commit is deleted at the next start.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Params};
 use aws_lc_rs::rand;
-use mw_contract::{AccountName, CommandId, CommitNumber};
+use mw_contract::{AccountName, CommitNumber, Version};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use zeroize::Zeroizing;
@@ -77,15 +78,13 @@ pub struct SecretStore {
 /// What one commit of identity's log does to secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect<'a> {
-    /// The hash staged by (sender, command) becomes the account's. Where none was staged the
-    /// account keeps what it has.
+    /// The hash staged for this event becomes the account's. Where none was staged the account
+    /// keeps what it has.
     Promote {
-        /// Who sent the command.
-        sender: &'a AccountName,
-        /// Which command.
-        command: CommandId,
         /// Whose secret it is.
         account: &'a AccountName,
+        /// The version of the event that sets it.
+        version: Version,
     },
     /// The account's refresh tokens end.
     EndRefresh {
@@ -97,8 +96,8 @@ pub enum Effect<'a> {
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS secret (account TEXT PRIMARY KEY, hash TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS staged (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, sender TEXT NOT NULL, command BLOB NOT NULL,
-        account TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (sender, command)) STRICT;
+        id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, version INTEGER NOT NULL,
+        hash TEXT NOT NULL, UNIQUE (account, version)) STRICT;
     CREATE TABLE IF NOT EXISTS watermark (one INTEGER PRIMARY KEY CHECK (one = 1), commit_no INTEGER NOT NULL) STRICT;
     INSERT OR IGNORE INTO watermark VALUES (1, 0);
     CREATE TABLE IF NOT EXISTS refresh (
@@ -137,29 +136,35 @@ impl SecretStore {
         db.pragma_update(None, "cache_size", -512)?;
         db.execute_batch(SCHEMA)?;
         let left_over = db.query_row("SELECT coalesce(max(id), 0) FROM staged", [], |r| r.get(0))?;
-        let params = Params::new(cost.memory, cost.passes, 1, None).map_err(|_| IdentityError::Crypto("argon2 setup"))?;
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let params =
+            Params::new(cost.memory, cost.passes, 1, None).map_err(|_| IdentityError::Crypto("argon2 setup"))?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, argon2::Version::V0x13, params);
         let decoy = hash(&argon2, &random_secret()?)?;
         Ok(Arc::new(SecretStore { db: Mutex::new(db), argon2, decoy, left_over }))
     }
 
-    /// Hashes the secret that a command brings and keeps it until the command is committed.
+    /// Hashes the secret that comes with an event and keeps it until the event is committed as
+    /// this version of the account. `None` takes back what was staged for that version before.
     /// Costs an argon2 run and a disk sync.
     ///
     /// # Errors
-    /// When hashing or storing fails: the command must then not be accepted.
-    pub fn stage(
-        &self,
-        sender: &AccountName,
-        command: CommandId,
-        account: &AccountName,
-        secret: &str,
-    ) -> Result<(), IdentityError> {
-        let hash = hash(&self.argon2, secret)?;
-        self.db.lock().execute(
-            "INSERT OR REPLACE INTO staged (sender, command, account, hash) VALUES (?1, ?2, ?3, ?4)",
-            params![sender.as_str(), command.as_bytes().as_slice(), account.as_str(), hash],
-        )?;
+    /// When hashing or storing fails: the event must then not be committed.
+    pub fn stage(&self, account: &AccountName, version: Version, secret: Option<&str>) -> Result<(), IdentityError> {
+        match secret {
+            Some(secret) => {
+                let hash = hash(&self.argon2, secret)?;
+                self.db.lock().execute(
+                    "INSERT OR REPLACE INTO staged (account, version, hash) VALUES (?1, ?2, ?3)",
+                    params![account.as_str(), integer(version.0), hash],
+                )?;
+            }
+            None => {
+                self.db.lock().execute(
+                    "DELETE FROM staged WHERE account = ?1 AND version = ?2",
+                    params![account.as_str(), integer(version.0)],
+                )?;
+            }
+        }
         Ok(())
     }
 
@@ -188,7 +193,7 @@ impl SecretStore {
     /// # Errors
     /// When the store can't be written; nothing of the commit is applied then.
     pub fn apply(&self, commit: CommitNumber, effects: &[Effect<'_>]) -> Result<(), IdentityError> {
-        let n = i64::try_from(commit.0).unwrap_or(i64::MAX);
+        let n = integer(commit.0);
         let mut db = self.db.lock();
         let tx = db.transaction()?;
         if tx.execute("UPDATE watermark SET commit_no = ?1 WHERE commit_no < ?1", params![n])? == 0 {
@@ -196,14 +201,14 @@ impl SecretStore {
         }
         for effect in effects {
             match effect {
-                Effect::Promote { sender, command, account } => {
-                    let key = params![sender.as_str(), command.as_bytes().as_slice(), account.as_str()];
+                Effect::Promote { account, version } => {
+                    let key = params![account.as_str(), integer(version.0)];
                     tx.execute(
                         "INSERT OR REPLACE INTO secret (account, hash)
-                         SELECT account, hash FROM staged WHERE sender = ?1 AND command = ?2 AND account = ?3",
+                         SELECT account, hash FROM staged WHERE account = ?1 AND version = ?2",
                         key,
                     )?;
-                    tx.execute("DELETE FROM staged WHERE sender = ?1 AND command = ?2 AND account = ?3", key)?;
+                    tx.execute("DELETE FROM staged WHERE account = ?1 AND version = ?2", key)?;
                 }
                 Effect::EndRefresh { account } => {
                     tx.execute("DELETE FROM refresh WHERE account = ?1", params![account.as_str()])?;
@@ -221,7 +226,7 @@ impl SecretStore {
     /// # Errors
     /// When the store can't be written.
     pub fn settle(&self, head: CommitNumber) -> Result<(), IdentityError> {
-        let n = i64::try_from(head.0).unwrap_or(i64::MAX);
+        let n = integer(head.0);
         let db = self.db.lock();
         db.execute("DELETE FROM staged WHERE id <= ?1", params![self.left_over])?;
         if db.execute("UPDATE watermark SET commit_no = ?1 WHERE commit_no > ?1", params![n])? > 0 {
@@ -253,6 +258,10 @@ impl SecretStore {
     ) -> Result<T, IdentityError> {
         Ok(f(&mut self.db.lock())?)
     }
+}
+
+fn integer(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 fn hash(argon2: &Argon2<'_>, secret: &str) -> Result<String, IdentityError> {

@@ -102,9 +102,21 @@ mod tests {
             assert!(read_object(good.as_bytes()).is_some(), "{good}");
         }
         let deep = format!("{}{}", r#"{"a":"#.repeat(20), "1".to_owned() + &"}".repeat(20));
-        for bad in ["", "1", "[]", "{", r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"{"x":{"a":1,"a":2}}"#,
-            r#"{"x":[{"a":1,"a":2}]}"#, "{}x", "{}{}", r#"{"a":01}"#, r#"{'a':1}"#, &deep]
-        {
+        for bad in [
+            "",
+            "1",
+            "[]",
+            "{",
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"{"x":{"a":1,"a":2}}"#,
+            r#"{"x":[{"a":1,"a":2}]}"#,
+            "{}x",
+            "{}{}",
+            r#"{"a":01}"#,
+            r#"{'a':1}"#,
+            &deep,
+        ] {
             assert!(read_object(bad.as_bytes()).is_none(), "{bad}");
         }
     }

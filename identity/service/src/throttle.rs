@@ -61,10 +61,8 @@ impl Throttle {
         let address = address.map(block);
         // A name from the wire may be of any length; a counter keeps a bounded part of it.
         let account: Box<str> = account.chars().take(64).collect::<String>().into();
-        let mut keys = vec![
-            (Key::Pair(account.clone(), address), self.limits.pair),
-            (Key::Account(account), self.limits.account),
-        ];
+        let mut keys =
+            vec![(Key::Pair(account.clone(), address), self.limits.pair), (Key::Account(account), self.limits.account)];
         keys.extend(address.map(|a| (Key::Address(a), self.limits.address)));
         keys
     }

@@ -115,7 +115,8 @@ impl Claims {
         }
         let differs = (self.customer_id.is_some() && self.customer_id != account.customer_id)
             || (self.cell.is_some() && self.cell != account.cell);
-        if account.name != self.sub || differs {
+        // Services log in with their own secrets; a token must never speak for one.
+        if account.name != self.sub || account.service || differs {
             return Err(TokenError::Account);
         }
         Ok(account.narrowed(&self.roles, &self.sites))
@@ -169,10 +170,7 @@ impl Verifier {
             .into_iter()
             .map(|t| (t.issuer, Issuer { keys: ArcSwap::from_pointee(t.keys), own: false, roles: t.roles }))
             .collect();
-        issuers.insert(
-            ISSUER.to_owned(),
-            Issuer { keys: ArcSwap::new(own), own: true, roles: HashMap::new() },
-        );
+        issuers.insert(ISSUER.to_owned(), Issuer { keys: ArcSwap::new(own), own: true, roles: HashMap::new() });
         Verifier { issuers }
     }
 

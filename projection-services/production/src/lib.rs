@@ -1,1 +1,38 @@
+//! Read models of production, and of accounts: who may ask them is decided elsewhere, what they
+//! hide is decided here.
+//!
+//! A map of this crate, in reading order:
+//!
+//! - [`order`]: one work order folded from its events; the detail document.
+//! - [`columns`]: the one table of list columns: how they are stored, shown, filtered and sorted.
+//! - [`words`]: what an event says, in plain words.
+//! - [`trail`]: the audit trail and the outcomes of commands, for every context.
+//! - [`views`]: the projections: [`ProductionViews`] and [`IdentityViews`].
+//! - [`read`]: the queries. Each takes the caller's scope and puts it into its SQL.
+//!
+//! The rows follow from history alone. Nothing here reads a clock, a socket or the log.
 
+pub mod columns;
+pub mod order;
+pub mod read;
+pub mod trail;
+pub mod views;
+pub mod words;
+
+pub use order::Order;
+pub use views::{IdentityViews, ProductionViews};
+
+/// Opens sealed text for a reader in scope. `None` when its key was destroyed.
+pub trait TextOpener: Send + Sync {
+    /// The text, if it can be opened.
+    fn open(&self, sealed: &mw_contract::Sealed) -> Option<String>;
+}
+
+/// Opens nothing: for readers that hold no vault.
+pub struct NeverOpens;
+
+impl TextOpener for NeverOpens {
+    fn open(&self, _: &mw_contract::Sealed) -> Option<String> {
+        None
+    }
+}

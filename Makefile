@@ -1,0 +1,40 @@
+# What people type. `make test` is what the README names and what CI runs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+DATA ?= ./millwright-data
+
+.PHONY: up build test lint deny torture bench mutants clean
+
+up: ## build and start the demo system
+	cargo build --release -p millwright
+	./target/release/millwright up --demo --data $(DATA)
+
+build: ## the program, optimised
+	cargo build --release -p millwright
+
+test: ## everything that must hold; needs mosquitto clients and curl for the black-box part
+	./tests/prepare.sh
+	cargo build -p millwright
+	cargo test --workspace
+
+lint: ## format and clippy, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+deny: ## licences, sources and bans of the dependency tree
+	cargo deny check bans licenses sources
+
+torture: ## the slow forms: crash, power loss (root) and the two-minute soak
+	./tests/prepare.sh
+	cargo build --release -p millwright
+	MILLWRIGHT_TORTURE=1 cargo test --release -p mw-log --test crash --test power_loss -- --nocapture
+	MILLWRIGHT_TORTURE=1 MILLWRIGHT_BIN=$(CURDIR)/target/release/millwright cargo test --release -p mw-blackbox --test soak -- --nocapture
+
+bench: build ## the figures of README, side by side in one run
+	./bench/run.sh
+
+mutants: ## deletes each rule's check in turn; the tests must notice
+	cargo mutants -p mw-production --jobs 1
+
+clean:
+	cargo clean

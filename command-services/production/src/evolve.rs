@@ -1,0 +1,287 @@
+//! Folding: one event into the state of its aggregate.
+//!
+//! Total: it never panics and never refuses. What it does not know, or what does not fit the
+//! state (an operation that is not there, a second creation), is passed over.
+
+use mw_contract::decide::EventMeta;
+use mw_contract::event::parts::RoutingOperationV1;
+use mw_contract::event::work_order::*;
+use mw_contract::{AggregateKind, Event, Instant, Qty, QuantitySource, Role, SessionKind, StreamId, WorkOrderState};
+
+use crate::invariants::implicit_operation;
+use crate::state::{Hold, Note, Operation, ProductionState, ReferenceState, Session, Unit, WorkOrder};
+
+/// Folds one event into the state of its aggregate.
+pub fn evolve(state: &mut ProductionState, stream: &StreamId, event: &Event, meta: &EventMeta) {
+    match (&mut *state, event) {
+        (ProductionState::None, Event::WorkOrderCreated(e)) if stream.kind == AggregateKind::WorkOrder => {
+            *state = ProductionState::WorkOrder(Box::new(created(stream, e, meta.occurred_at)));
+        }
+        (ProductionState::WorkOrder(order), e) => fold(order, e, meta),
+        (ProductionState::Reference(r), Event::ReferencePut(e)) => {
+            r.revision = e.revision;
+            r.retired = false;
+        }
+        (ProductionState::Reference(r), Event::ReferenceRetired(_)) => r.retired = true,
+        (ProductionState::None, Event::ReferencePut(e)) => {
+            *state = ProductionState::Reference(ReferenceState {
+                kind: e.kind,
+                code: e.code.clone(),
+                revision: e.revision,
+                retired: false,
+            });
+        }
+        _ => {}
+    }
+}
+
+fn created(stream: &StreamId, e: &WorkOrderCreatedV1, at: Instant) -> WorkOrder {
+    WorkOrder {
+        id: stream.id,
+        number: e.number.clone(),
+        order_type: e.order_type,
+        product_id: e.product_id.clone(),
+        product_rev: e.product_rev.clone(),
+        tracking: e.tracking,
+        planned_qty: e.planned_qty,
+        uom: e.uom.clone(),
+        due_at: e.due_at,
+        priority: e.priority,
+        site_id: e.site_id.clone(),
+        line_id: e.line_id.clone(),
+        over_tolerance_pct: e.over_tolerance_pct,
+        under_tolerance_pct: e.under_tolerance_pct,
+        replace_scrap: e.replace_scrap,
+        sales_order_ref: e.sales_order_ref.clone(),
+        customer_id: e.customer_id.clone(),
+        parent_work_order_id: e.parent_work_order_id,
+        origin: e.origin.clone(),
+        bom_ref: e.bom_ref.clone(),
+        bom: e.bom.clone(),
+        routing_ref: e.routing_ref.clone(),
+        routing: e.routing.clone(),
+        state: WorkOrderState::Draft,
+        hold: None,
+        short_closed: false,
+        planned_start: None,
+        planned_end: None,
+        created_at: at,
+        released_at: None,
+        actual_start: None,
+        actual_end: None,
+        closed_at: None,
+        cancelled: None,
+        shortages: Vec::new(),
+        operations: operations(&e.routing),
+        free_serials: Default::default(),
+        units: Default::default(),
+        lots: Default::default(),
+        reports: Default::default(),
+        counters: Default::default(),
+        notes: Vec::new(),
+    }
+}
+
+/// The operations of a routing, by number; where none are named, the predecessor is the one before.
+fn operations(routing: &[RoutingOperationV1]) -> Vec<Operation> {
+    if routing.is_empty() {
+        return vec![implicit_operation()];
+    }
+    let mut steps: Vec<&RoutingOperationV1> = routing.iter().collect();
+    steps.sort_by_key(|s| s.op);
+    let mut before = None;
+    steps
+        .into_iter()
+        .map(|s| {
+            let predecessors = s.predecessors.clone().unwrap_or_else(|| before.into_iter().collect());
+            before = Some(s.op);
+            Operation {
+                op: s.op,
+                name: Some(s.name.clone()),
+                implicit: false,
+                cell_id: s.cell_id.clone(),
+                cell_class: s.cell_class.clone(),
+                setup_time: s.setup_time,
+                run_time_per_unit: s.run_time_per_unit,
+                predecessors,
+                overlap: s.overlap,
+                transfer_batch_qty: s.transfer_batch_qty,
+                inspection: s.inspection,
+                ..implicit_operation()
+            }
+        })
+        .collect()
+}
+
+fn fold(order: &mut WorkOrder, event: &Event, meta: &EventMeta) {
+    let at = meta.occurred_at;
+    match event {
+        Event::WorkOrderAmended(e) => amended(order, e),
+        Event::WorkOrderPlanned(e) => planned(order, e),
+        Event::WorkOrderReleased(e) => {
+            order.state = WorkOrderState::Released;
+            order.released_at = Some(at);
+            order.shortages = e.shortages.clone();
+        }
+        Event::WorkOrderStarted(e) => {
+            order.state = WorkOrderState::InProgress;
+            order.actual_start = Some(e.actual_start);
+        }
+        Event::WorkOrderHeld(e) => {
+            order.state = WorkOrderState::OnHold;
+            order.hold = Some(Hold {
+                reason: e.reason.clone(),
+                kind: e.kind,
+                since: at,
+                expected_resume_at: e.expected_resume_at,
+                resume_state: e.resume_state,
+            });
+        }
+        Event::WorkOrderResumed(e) => {
+            order.state = e.to_state;
+            order.hold = None;
+        }
+        Event::WorkOrderCompleted(e) => {
+            order.state = WorkOrderState::Completed;
+            order.actual_end = Some(e.actual_end);
+            order.short_closed = e.short_closed;
+            order.hold = None;
+        }
+        Event::WorkOrderClosed(_) => {
+            order.state = WorkOrderState::Closed;
+            order.closed_at = Some(at);
+        }
+        Event::WorkOrderCancelled(e) => {
+            order.state = WorkOrderState::Cancelled;
+            order.cancelled = Some(e.reason.clone());
+            order.hold = None;
+        }
+        Event::OperationStarted(e) => {
+            let session = begin(e.session_id, &e.operator, &e.cell_id, e.kind, meta);
+            open(order, e.op, session);
+        }
+        Event::OperationResumed(e) => {
+            let before = order.operation(e.op).and_then(|o| o.resumed_from(&e.operator));
+            let kind = before.map_or(SessionKind::Run, |s| s.kind);
+            let session = begin(e.session_id, &e.operator, &e.cell_id, kind, meta);
+            open(order, e.op, session);
+        }
+        Event::OperationPaused(e) => {
+            let session = order
+                .operation_mut(e.op)
+                .and_then(|o| o.sessions.iter_mut().find(|s| s.session_id == e.session_id && s.is_open()));
+            if let Some(s) = session {
+                s.ended_at = Some(at.max(s.started_at));
+                s.stop_reason = e.reason.clone();
+                s.loss_category = e.loss_category;
+            }
+        }
+        Event::OperationQuantityReported(e) => reported(order, e),
+        Event::OperationCompleted(e) => {
+            if let Some(o) = order.operation_mut(e.op) {
+                o.completed_at = Some(at);
+            }
+        }
+        Event::SerialsAllocated(e) => {
+            let fresh = e.serials.iter().filter(|s| !order.units.contains_key(*s)).cloned();
+            order.free_serials.extend(fresh);
+        }
+        Event::UnitRegistered(e) => {
+            order.free_serials.remove(&e.serial);
+            order.lots.extend(e.lot.clone());
+            let unit = Unit { result: e.result, op: e.op, lot: e.lot.clone(), produced_at: e.produced_at };
+            order.units.insert(e.serial.clone(), unit);
+        }
+        Event::NoteAdded(e) => {
+            let note = Note { note_id: e.note_id, text: e.text.clone(), author: meta.account.clone(), at };
+            order.notes.push(note);
+        }
+        _ => {}
+    }
+}
+
+fn begin(
+    session_id: mw_contract::EntityId,
+    operator: &mw_contract::AccountName,
+    cell_id: &mw_contract::CellId,
+    kind: SessionKind,
+    meta: &EventMeta,
+) -> Session {
+    Session {
+        session_id,
+        operator: operator.clone(),
+        attended: meta.role != Some(Role::Device),
+        cell_id: cell_id.clone(),
+        kind,
+        started_at: meta.occurred_at,
+        ended_at: None,
+        stop_reason: None,
+        loss_category: None,
+    }
+}
+
+fn open(order: &mut WorkOrder, op: u16, session: Session) {
+    if let Some(o) = order.operation_mut(op) {
+        o.sessions.push(session);
+    }
+}
+
+fn planned(order: &mut WorkOrder, e: &WorkOrderPlannedV1) {
+    order.state = WorkOrderState::Planned;
+    order.line_id = Some(e.line_id.clone());
+    order.planned_start = Some(e.planned_start);
+    order.planned_end = Some(e.planned_end);
+    for p in &e.operations {
+        if let Some(o) = order.operation_mut(p.op) {
+            o.cell_id = p.cell_id.clone().or(o.cell_id.take());
+            o.planned_start = p.planned_start;
+            o.planned_end = p.planned_end;
+        }
+    }
+}
+
+/// Amendments name their fields; a field or value of a later program is passed over.
+fn amended(order: &mut WorkOrder, e: &WorkOrderAmendedV1) {
+    for (field, change) in &e.changed {
+        let new = change.new.as_deref();
+        match field.as_str() {
+            "product_rev" => order.product_rev = new.and_then(|v| mw_contract::Text::new(v).ok()),
+            "bom_ref" => order.bom_ref = new.and_then(|v| v.parse().ok()),
+            "routing_ref" => order.routing_ref = new.and_then(|v| v.parse().ok()),
+            "sales_order_ref" => order.sales_order_ref = new.and_then(|v| mw_contract::Text::new(v).ok()),
+            "customer_id" => order.customer_id = new.and_then(|v| v.parse().ok()),
+            "over_tolerance_pct" => {
+                order.over_tolerance_pct = new.and_then(|v| v.parse().ok()).unwrap_or(order.over_tolerance_pct);
+            }
+            "under_tolerance_pct" => {
+                order.under_tolerance_pct = new.and_then(|v| v.parse().ok()).unwrap_or(order.under_tolerance_pct);
+            }
+            "replace_scrap" => order.replace_scrap = new == Some("true"),
+            _ => {}
+        }
+    }
+    if let Some(bom) = &e.bom {
+        order.bom = bom.clone();
+    }
+    if let Some(routing) = &e.routing {
+        order.routing = routing.clone();
+        order.operations = operations(routing);
+    }
+}
+
+fn reported(order: &mut WorkOrder, e: &OperationQuantityReportedV1) {
+    let Some(o) = order.operation_mut(e.op) else { return };
+    let scrap: Qty = e.scrap.iter().map(|s| s.qty).sum();
+    let rework: Qty = e.rework.iter().map(|s| s.qty).sum();
+    o.good += e.good;
+    o.scrap += scrap;
+    match e.source {
+        QuantitySource::Fresh => o.rework_open += rework,
+        QuantitySource::Rework => o.rework_open = o.rework_open - (e.good + scrap),
+    }
+    order.lots.extend(e.lot.clone());
+    order.reports.insert(e.report_id, e.op);
+    if let Some(c) = &e.counter {
+        order.counters.insert((e.cell_id.clone(), c.name.clone()), c.value);
+    }
+}

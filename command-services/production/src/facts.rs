@@ -1,0 +1,360 @@
+//! Facts that span aggregates: reference data, unique keys, number series, line load and who is
+//! at work. One [`Production`] stands beside the writer of the context and sees every event.
+//!
+//! Owns their compact form: they stay in memory for every order that was ever made, so a serial
+//! costs 17 bytes and an order a few dozen. It must never refuse anything; rules read from it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use mw_contract::event::parts::RoutingOperationV1;
+use mw_contract::reference::{Cell, Document, Line, Product, SiteSettings};
+use mw_contract::{
+    AccountName, AggregateId, CellId, Code, EntityId, Event, LineId, ProductId, Qty, ReferenceKind, SiteId, StreamId,
+    Text, WorkOrderState,
+};
+
+use crate::load::{LineLoad, Span};
+
+/// The production context: pure decisions, and the facts that they need beside their aggregate.
+#[derive(Clone, Debug, Default)]
+pub struct Production {
+    references: HashMap<ReferenceKind, HashMap<Code, Reference>>,
+    cells_of_line: HashMap<LineId, BTreeSet<CellId>>,
+    orders: HashMap<AggregateId, OrderFact>,
+    products: Interner<ProductId>,
+    /// Numbers of the form `WO-YYYY-nnnnnn`.
+    series_numbers: HashSet<(u16, u32)>,
+    /// All other numbers.
+    other_numbers: HashSet<Text<20>>,
+    /// By year, the number below which none is free.
+    series: HashMap<u16, u32>,
+    serials: HashMap<[u8; 16], SerialStatus>,
+    open_sessions: HashMap<(AggregateId, EntityId), AccountName>,
+    sessions_of: HashMap<AccountName, u32>,
+    /// Planned work of the lines.
+    pub(crate) load: LineLoad,
+}
+
+/// The last revision of a reference document.
+#[derive(Clone, Debug)]
+struct Reference {
+    document: Document,
+    retired: bool,
+}
+
+#[derive(Clone, Debug)]
+struct OrderFact {
+    state: WorkOrderState,
+    product: u32,
+    planned_qty: Qty,
+    /// Standard work in milliseconds.
+    work: u64,
+    planned: Option<Box<(LineId, Span)>>,
+}
+
+/// What is known of a serial number of a product. No entry: it is free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SerialStatus {
+    /// Set aside for an order.
+    Allocated,
+    /// Borne by a unit.
+    Registered,
+}
+
+#[derive(Clone, Debug)]
+struct Interner<T> {
+    index: HashMap<T, u32>,
+    all: Vec<T>,
+}
+
+impl<T> Default for Interner<T> {
+    fn default() -> Self {
+        Interner { index: HashMap::new(), all: Vec::new() }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Interner<T> {
+    fn intern(&mut self, t: &T) -> u32 {
+        if let Some(i) = self.index.get(t) {
+            return *i;
+        }
+        let i = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        self.index.insert(t.clone(), i);
+        self.all.push(t.clone());
+        i
+    }
+}
+
+impl Production {
+    /// A context in which nothing has happened yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The last revision of a document that is in use.
+    pub fn document(&self, kind: ReferenceKind, code: &str) -> Option<&Document> {
+        self.references.get(&kind)?.get(code).filter(|r| !r.retired).map(|r| &r.document)
+    }
+
+    /// The settings of a site; the careful defaults where it has no document.
+    pub fn settings(&self, site: &SiteId) -> SiteSettings {
+        match self.document(ReferenceKind::Site, site.as_str()) {
+            Some(Document::Site(s)) => s.settings.clone(),
+            _ => SiteSettings::default(),
+        }
+    }
+
+    /// A product that is in use.
+    pub fn product(&self, id: &ProductId) -> Option<&Product> {
+        match self.document(ReferenceKind::Product, id.as_str()) {
+            Some(Document::Product(p)) => Some(p),
+            _ => None,
+        }
+    }
+
+    /// A line of a site, in use.
+    pub fn line_at(&self, site: &SiteId, line: &LineId) -> Option<&Line> {
+        match self.document(ReferenceKind::Line, line.as_str()) {
+            Some(Document::Line(l)) if l.site == *site => Some(l),
+            _ => None,
+        }
+    }
+
+    /// A cell on a line of a site, all in use.
+    pub fn cell_at(&self, site: &SiteId, cell: &CellId) -> Option<&Cell> {
+        match self.document(ReferenceKind::Cell, cell.as_str()) {
+            Some(Document::Cell(c)) if self.line_at(site, &c.line).is_some() => Some(c),
+            _ => None,
+        }
+    }
+
+    /// How many cells in use a line has.
+    pub fn cells_on(&self, line: &LineId) -> usize {
+        self.cells_of_line.get(line).map_or(0, BTreeSet::len)
+    }
+
+    /// The state of an order, whichever aggregate asks.
+    pub fn order_state(&self, id: AggregateId) -> Option<WorkOrderState> {
+        self.orders.get(&id).map(|o| o.state)
+    }
+
+    /// Is an order's number taken?
+    pub fn number_taken(&self, number: &Text<20>) -> bool {
+        match series_number(number.as_str()) {
+            Some(n) => self.series_numbers.contains(&n),
+            None => self.other_numbers.contains(number),
+        }
+    }
+
+    /// The next free number of a year's series.
+    pub fn next_number(&self, year: u16) -> (u16, u32) {
+        let mut n = self.series.get(&year).copied().unwrap_or(0).saturating_add(1);
+        while self.series_numbers.contains(&(year, n)) {
+            n = n.saturating_add(1);
+        }
+        (year, n)
+    }
+
+    /// What is known of a serial number; `None`: it is free.
+    pub fn serial(&self, product: &ProductId, serial: &Text<60>) -> Option<SerialStatus> {
+        self.serials.get(&serial_key(product, serial)).copied()
+    }
+
+    /// How many sessions an operator has open, over all orders.
+    pub fn sessions_of(&self, operator: &AccountName) -> u32 {
+        self.sessions_of.get(operator).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn learn(&mut self, stream: &StreamId, event: &Event) {
+        let id = stream.id;
+        match event {
+            Event::ReferencePut(e) => self.put(e.kind, &e.code, Document::stored(e.kind, &e.document.0)),
+            Event::ReferenceRetired(e) => self.retire(e.kind, &e.code),
+            Event::WorkOrderCreated(e) => {
+                self.take_number(&e.number);
+                let product = self.products.intern(&e.product_id);
+                let work = standard_work(&e.routing, e.planned_qty);
+                let fact = OrderFact {
+                    state: WorkOrderState::Draft,
+                    product,
+                    planned_qty: e.planned_qty,
+                    work,
+                    planned: None,
+                };
+                self.orders.insert(id, fact);
+            }
+            Event::WorkOrderAmended(e) => {
+                if let (Some(o), Some(routing)) = (self.orders.get_mut(&id), &e.routing) {
+                    o.work = standard_work(routing, o.planned_qty);
+                    let (work, planned) = (o.work, o.planned.take());
+                    if let Some(p) = planned {
+                        self.load.remove(&p.0, p.1);
+                        self.plan(id, &p.0, Span { work, ..p.1 });
+                    }
+                }
+            }
+            Event::WorkOrderPlanned(e) => {
+                self.unplan(id);
+                if let Some(o) = self.orders.get(&id) {
+                    let span = Span { start: e.planned_start, end: e.planned_end, work: o.work };
+                    self.plan(id, &e.line_id, span);
+                }
+                self.enter(id, WorkOrderState::Planned);
+            }
+            Event::WorkOrderReleased(_) => self.enter(id, WorkOrderState::Released),
+            Event::WorkOrderStarted(_) => self.enter(id, WorkOrderState::InProgress),
+            Event::WorkOrderHeld(_) => self.enter(id, WorkOrderState::OnHold),
+            Event::WorkOrderResumed(e) => self.enter(id, e.to_state),
+            Event::WorkOrderCompleted(_) => {
+                self.unplan(id);
+                self.enter(id, WorkOrderState::Completed);
+            }
+            Event::WorkOrderClosed(_) => self.enter(id, WorkOrderState::Closed),
+            Event::WorkOrderCancelled(_) => {
+                self.unplan(id);
+                self.enter(id, WorkOrderState::Cancelled);
+            }
+            Event::OperationStarted(e) => self.begin(id, e.session_id, &e.operator),
+            Event::OperationResumed(e) => self.begin(id, e.session_id, &e.operator),
+            Event::OperationPaused(e) => self.end(id, e.session_id),
+            Event::SerialsAllocated(e) => {
+                let product = self.orders.get(&id).and_then(|o| self.products.all.get(o.product as usize));
+                if let Some(product) = product {
+                    for s in &e.serials {
+                        self.serials.entry(serial_key(product, s)).or_insert(SerialStatus::Allocated);
+                    }
+                }
+            }
+            Event::UnitRegistered(e) => {
+                self.serials.insert(serial_key(&e.product_id, &e.serial), SerialStatus::Registered);
+            }
+            _ => {}
+        }
+    }
+
+    fn put(&mut self, kind: ReferenceKind, code: &Code, document: Option<Document>) {
+        let Some(document) = document else { return };
+        self.retire(kind, code);
+        if let (Document::Cell(c), Ok(id)) = (&document, code.as_str().parse()) {
+            self.cells_of_line.entry(c.line.clone()).or_default().insert(id);
+        }
+        self.references.entry(kind).or_default().insert(code.clone(), Reference { document, retired: false });
+    }
+
+    fn retire(&mut self, kind: ReferenceKind, code: &Code) {
+        let Some(r) = self.references.get_mut(&kind).and_then(|m| m.get_mut(code)) else { return };
+        r.retired = true;
+        if let Document::Cell(c) = &r.document
+            && let Some(cells) = self.cells_of_line.get_mut(&c.line)
+        {
+            cells.remove(code.as_str());
+        }
+    }
+
+    fn take_number(&mut self, number: &Text<20>) {
+        let Some((year, n)) = series_number(number.as_str()) else {
+            self.other_numbers.insert(number.clone());
+            return;
+        };
+        self.series_numbers.insert((year, n));
+        let below = self.series.entry(year).or_default();
+        // Each step is paid for by one number that was taken before.
+        while self.series_numbers.contains(&(year, below.saturating_add(1))) && *below < u32::MAX - 1 {
+            *below += 1;
+        }
+    }
+
+    fn enter(&mut self, id: AggregateId, state: WorkOrderState) {
+        if let Some(o) = self.orders.get_mut(&id) {
+            o.state = state;
+        }
+    }
+
+    fn plan(&mut self, id: AggregateId, line: &LineId, span: Span) {
+        self.load.add(line, span);
+        if let Some(o) = self.orders.get_mut(&id) {
+            o.planned = Some(Box::new((line.clone(), span)));
+        }
+    }
+
+    fn unplan(&mut self, id: AggregateId) {
+        if let Some(p) = self.orders.get_mut(&id).and_then(|o| o.planned.take()) {
+            self.load.remove(&p.0, p.1);
+        }
+    }
+
+    fn begin(&mut self, order: AggregateId, session: EntityId, operator: &AccountName) {
+        if self.open_sessions.insert((order, session), operator.clone()).is_none() {
+            *self.sessions_of.entry(operator.clone()).or_default() += 1;
+        }
+    }
+
+    fn end(&mut self, order: AggregateId, session: EntityId) {
+        let Some(operator) = self.open_sessions.remove(&(order, session)) else { return };
+        if let Some(n) = self.sessions_of.get_mut(&operator) {
+            *n = n.saturating_sub(1);
+            if *n == 0 {
+                self.sessions_of.remove(&operator);
+            }
+        }
+    }
+}
+
+/// Setup and run time of all pieces by the routing, in milliseconds.
+pub(crate) fn standard_work(routing: &[RoutingOperationV1], pieces: Qty) -> u64 {
+    let one = |s: &RoutingOperationV1| {
+        let run = s.run_time_per_unit.times(pieces).map_or(0, |q| q.decimal().trunc().mantissa());
+        u64::try_from(run).unwrap_or(0).saturating_add(s.setup_time.0).saturating_mul(1000)
+    };
+    routing.iter().map(one).fold(0, u64::saturating_add)
+}
+
+/// `WO-2026-000001` as year and number. Only the written form of [`series_text`] counts, so that
+/// no number is known under two spellings.
+fn series_number(text: &str) -> Option<(u16, u32)> {
+    let (year, n) = text.strip_prefix("WO-")?.split_once('-')?;
+    let parsed = (year.parse().ok()?, n.parse().ok()?);
+    (series_text(parsed) == text).then_some(parsed)
+}
+
+/// A number of a series as it is written.
+pub(crate) fn series_text((year, n): (u16, u32)) -> String {
+    format!("WO-{year:04}-{n:06}")
+}
+
+/// 128 bits of product and serial: two serials of one context meet by chance once in 10^19 pairs
+/// of millions, and then one is refused, never accepted twice.
+fn serial_key(product: &ProductId, serial: &Text<60>) -> [u8; 16] {
+    let half = |salt: u8| {
+        let mut h = DefaultHasher::new();
+        (salt, product, serial).hash(&mut h);
+        h.finish().to_le_bytes()
+    };
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&half(1));
+    key[8..].copy_from_slice(&half(2));
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_written_form_is_a_number_of_the_series() {
+        assert_eq!(series_number("WO-2026-000007"), Some((2026, 7)));
+        for other in ["WO-2026-7", "WO-2026-0000007", "WO-26-000007", "WO-2026-+00007", "X-2026-000007", "WO-2026"] {
+            assert_eq!(series_number(other), None, "{other}");
+        }
+        assert_eq!(series_text((2026, 1_234_567)), "WO-2026-1234567");
+    }
+
+    #[test]
+    fn a_serial_is_told_apart_by_its_product_too() {
+        let (a, b): (ProductId, ProductId) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let s = Text::new("1").unwrap();
+        assert_ne!(serial_key(&a, &s), serial_key(&b, &s));
+        assert_ne!(serial_key(&a, &s)[..8], serial_key(&a, &s)[8..]);
+    }
+}

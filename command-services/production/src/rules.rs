@@ -1,0 +1,307 @@
+//! What many commands share: who may, on which order, for which reason, in which quantity.
+//!
+//! Owns the checks of the general rules (G3, G7, G11) and of site and role. Rules of one command
+//! stand with that command.
+
+use mw_contract::command::work_order::OpNo;
+use mw_contract::decide::{Allowance, Decision, DecisionContext};
+use mw_contract::event::parts::FileRefV1;
+use mw_contract::event::work_order::OperationPausedV1;
+use mw_contract::reference::{CatalogueEntry, Document, SiteSettings};
+use mw_contract::{
+    AggregateKind, CellId, CommandType, ErrorCode, Event, FieldError, PauseCause, Qty, ReasonCode, ReferenceKind,
+    Rejection, Role, Seconds, SiteId, StreamId, Text,
+};
+
+use crate::facts::Production;
+use crate::matrix;
+use crate::state::{Operation, ProductionState, Session, WorkOrder};
+
+/// Which conditions of an allowance hold for this command and this sender.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Holds {
+    /// The site's setting for this command is on.
+    pub setting: bool,
+    /// What is acted on is the sender's own.
+    pub own: bool,
+    /// It is at the sender's own cell.
+    pub own_cell: bool,
+}
+
+/// The role that the act is recorded with.
+///
+/// # Errors
+/// `FORBIDDEN` when the condition of none of the sender's grants holds.
+pub fn authorise(ctx: &DecisionContext<'_>, holds: Holds) -> Result<Role, Rejection> {
+    authorise_if(ctx, holds, |_| true)
+}
+
+/// Like [`authorise`], for the roles of which `ok` is true.
+pub fn authorise_if(ctx: &DecisionContext<'_>, holds: Holds, ok: impl Fn(Role) -> bool) -> Result<Role, Rejection> {
+    let satisfied = |allowance| match allowance {
+        Allowance::Yes => true,
+        Allowance::Setting => holds.setting,
+        Allowance::Own => holds.own,
+        Allowance::OwnCell => holds.own_cell,
+        // No command of this context is given with these yet.
+        Allowance::Assigned | Allowance::FourEyes => false,
+    };
+    ctx.actor.grant(|role, allowance| satisfied(allowance) && ok(role)).ok_or_else(|| {
+        let why: Vec<String> = ctx.actor.grants.iter().map(|(r, a)| format!("{r}: {}", condition(*a))).collect();
+        Rejection::forbidden(format!("{} may not do this here ({})", ctx.actor.account, why.join("; ")))
+    })
+}
+
+const fn condition(a: Allowance) -> &'static str {
+    match a {
+        Allowance::Yes => "not in this case",
+        Allowance::Setting => "only where the site's settings allow it",
+        Allowance::Own => "only for your own sessions and reports",
+        Allowance::OwnCell => "only at its own cell",
+        Allowance::Assigned => "only what is assigned to you",
+        Allowance::FourEyes => "only with a second person's approval",
+    }
+}
+
+/// The settings of the site that the command came to.
+pub fn settings(facts: &Production, ctx: &DecisionContext<'_>) -> SiteSettings {
+    ctx.site.map(|s| facts.settings(s)).unwrap_or_default()
+}
+
+/// A command on an order that exists, is of the topic's site, and is in a state for it.
+#[derive(Clone, Copy)]
+pub struct Case<'a> {
+    /// Facts beside the order.
+    pub facts: &'a Production,
+    /// The order.
+    pub order: &'a WorkOrder,
+    /// The circumstances.
+    pub ctx: &'a DecisionContext<'a>,
+    /// Reported after the completion (G4)?
+    pub late: bool,
+}
+
+impl<'a> Case<'a> {
+    /// Finds the order and checks site and state.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` when there is no such order at the topic's site; `INVALID_STATE`.
+    pub fn open(
+        facts: &'a Production,
+        state: &'a ProductionState,
+        command: CommandType,
+        ctx: &'a DecisionContext<'a>,
+    ) -> Result<Self, Rejection> {
+        let order = state
+            .work_order()
+            .filter(|o| ctx.site == Some(&o.site_id))
+            .ok_or_else(|| Rejection::not_found(format!("there is no work order {} at this site", ctx.aggregate_id)))?;
+        let late = matrix::check(order, command, ctx)?;
+        Ok(Case { facts, order, ctx, late })
+    }
+
+    /// An operation by its number.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` with the numbers that the order has.
+    pub fn op(&self, op: OpNo) -> Result<&'a Operation, Rejection> {
+        self.order.operation(op).ok_or_else(|| {
+            let have: Vec<String> = self.order.operations.iter().map(|o| o.op.to_string()).collect();
+            Rejection::not_found(format!("the order has no operation {op}, only {}", have.join(", ")))
+                .at("payload.op")
+        })
+    }
+
+    /// Does the cell do this operation? Its assigned cell, one of its class, or, for the
+    /// operation of an order without a routing, any cell of the order's line.
+    pub fn cell_fits(&self, op: &Operation, cell: &CellId) -> bool {
+        let known = self.facts.cell_at(&self.order.site_id, cell);
+        op.cell_id.as_ref() == Some(cell)
+            || (op.cell_class.is_some() && known.is_some_and(|c| c.class == op.cell_class))
+            || (op.implicit && op.cell_id.is_none() && known.is_some_and(|c| Some(&c.line) == self.order.line_id.as_ref()))
+    }
+
+    /// Is it the sender's own cell that does this operation? (Devices.)
+    pub fn at_own_cell(&self, op: &Operation) -> bool {
+        self.ctx.actor.cell.as_ref().is_some_and(|c| self.cell_fits(op, c))
+    }
+
+    /// Events on the order's own stream.
+    pub fn decided(&self, role: Role, events: Vec<Event>) -> Decision {
+        let stream = StreamId::new(AggregateKind::WorkOrder, self.ctx.aggregate_id);
+        Decision { late: self.late, ..Decision::on(stream, role, events) }
+    }
+
+    /// Ends open sessions at the command's time.
+    ///
+    /// # Errors
+    /// `GUARD_FAILED` G3 when one of them would end before it began.
+    pub fn end_sessions<'s>(
+        &self,
+        sessions: impl Iterator<Item = (&'s Operation, &'s Session)>,
+        cause: PauseCause,
+    ) -> Result<Vec<Event>, Rejection> {
+        let at = self.ctx.occurred_at;
+        sessions
+            .filter(|(_, s)| s.is_open())
+            .map(|(o, s)| {
+                not_before(at, s.started_at, "an open session would end before it began")?;
+                Ok(OperationPausedV1 {
+                    op: o.op,
+                    session_id: s.session_id,
+                    cause,
+                    reason: None,
+                    loss_category: None,
+                    session_duration: Seconds::between(s.started_at, at),
+                    note: None,
+                }
+                .into())
+            })
+            .collect()
+    }
+}
+
+/// G3: an interval may not end before it began.
+///
+/// # Errors
+/// `GUARD_FAILED` G3.
+pub fn not_before(
+    end: mw_contract::Instant,
+    start: mw_contract::Instant,
+    what: &'static str,
+) -> Result<(), Rejection> {
+    if end < start {
+        return Err(Rejection::guard("G3", format!("{what}: occurred_at is before {start}"))
+            .with("not_before", start.to_string()));
+    }
+    Ok(())
+}
+
+/// What a catalogue says of a reason.
+pub enum Reason<'a> {
+    /// Its entry.
+    Listed(&'a CatalogueEntry),
+    /// The code alone: `other`, or a catalogue without entries.
+    Plain,
+}
+
+impl<'a> Reason<'a> {
+    /// The entry, where there is one.
+    pub fn entry(&self) -> Option<&'a CatalogueEntry> {
+        match self {
+            Reason::Listed(e) => Some(e),
+            Reason::Plain => None,
+        }
+    }
+}
+
+/// G7: a reason that must be given.
+///
+/// # Errors
+/// `REASON_REQUIRED`, or as [`check_reason`].
+pub fn need_reason<'a, 'p>(
+    facts: &'a Production,
+    catalogue: &str,
+    reason: Option<&'p ReasonCode>,
+    note: Option<&Text<2000>>,
+) -> Result<(&'p ReasonCode, Reason<'a>), Rejection> {
+    let code = reason.ok_or_else(|| {
+        Rejection::new(ErrorCode::ReasonRequired, format!("give a reason from catalogue {catalogue}"))
+            .at("payload.reason")
+    })?;
+    Ok((code, check_reason(facts, catalogue, code, note, "payload.")?))
+}
+
+/// G7: is it an active entry? `other` always is and needs a note of 5 characters; a catalogue
+/// without entries takes any code.
+///
+/// # Errors
+/// `REASON_UNKNOWN` with the active codes; `VALIDATION` for the missing note.
+pub fn check_reason<'a>(
+    facts: &'a Production,
+    catalogue: &str,
+    code: &ReasonCode,
+    note: Option<&Text<2000>>,
+    path: &str,
+) -> Result<Reason<'a>, Rejection> {
+    let entries = match facts.document(ReferenceKind::Catalogue, catalogue) {
+        Some(Document::Catalogue(c)) => c.entries.as_slice(),
+        _ => &[],
+    };
+    let listed = entries.iter().find(|e| e.code == *code);
+    if code.as_str() == "other" {
+        if note.is_none_or(|n| n.as_str().chars().count() < 5) {
+            let need = "reason other needs a note of at least 5 characters";
+            return Err(Rejection::invalid(format!("{path}note"), need));
+        }
+        return Ok(listed.map_or(Reason::Plain, Reason::Listed));
+    }
+    match listed {
+        Some(e) if e.active => Ok(Reason::Listed(e)),
+        None if entries.is_empty() => Ok(Reason::Plain),
+        _ => {
+            let active: Vec<String> = entries.iter().filter(|e| e.active).map(|e| e.code.to_string()).collect();
+            let message = format!("{code} is not an active entry of {catalogue}: {}", active.join(", "));
+            Err(Rejection::new(ErrorCode::ReasonUnknown, message)
+                .at(format!("{path}reason"))
+                .with("catalogue", catalogue)
+                .with("allowed", active))
+        }
+    }
+}
+
+/// Something of that id is there already.
+pub fn exists(message: impl Into<String>) -> Rejection {
+    Rejection::new(ErrorCode::AlreadyExists, message)
+}
+
+/// No order has more pieces than this, so that no sum of an order leaves the range of a quantity.
+const MOST_PIECES: i128 = 100_000_000_000;
+
+/// Is a quantity beyond what an order may have?
+pub fn too_large(q: Qty) -> bool {
+    q.decimal().trunc().mantissa() >= MOST_PIECES
+}
+
+/// A quantity in the order's unit: whole for pieces, and in range.
+pub fn check_qty(errors: &mut Vec<FieldError>, piece: bool, field: &str, q: Qty) {
+    if piece && !q.is_whole() {
+        errors.push(FieldError::new(field, "must be whole: the order is counted in pieces"));
+    }
+    if too_large(q) {
+        errors.push(FieldError::new(field, format!("must be less than {MOST_PIECES}")));
+    }
+}
+
+/// The most bytes that a referenced file may have.
+const MOST_FILE_BYTES: u64 = 25 * 1024 * 1024;
+
+/// A reference to a file: a SHA-256 in lower-case hex, at most 25 MiB.
+pub fn check_file(errors: &mut Vec<FieldError>, field: &str, f: &FileRefV1) {
+    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    if f.sha256.as_str().len() != 64 || !f.sha256.as_str().bytes().all(hex) {
+        errors.push(FieldError::new(format!("{field}.sha256"), "is 64 lower-case hex digits"));
+    }
+    if f.bytes > MOST_FILE_BYTES {
+        errors.push(FieldError::new(format!("{field}.bytes"), "is at most 26214400 (25 MiB)"));
+    }
+}
+
+/// All failing fields at once.
+///
+/// # Errors
+/// `VALIDATION` when there is one.
+pub fn all_valid(errors: Vec<FieldError>) -> Result<(), Rejection> {
+    if errors.is_empty() { Ok(()) } else { Err(Rejection::validation(errors)) }
+}
+
+/// A cell that a command names.
+///
+/// # Errors
+/// `NOT_FOUND` when the site has no such cell in use.
+pub fn need_cell(facts: &Production, site: &SiteId, cell: &CellId, field: &str) -> Result<(), Rejection> {
+    match facts.cell_at(site, cell) {
+        Some(_) => Ok(()),
+        None => Err(Rejection::not_found(format!("{site} has no cell {cell} in use")).at(field)),
+    }
+}

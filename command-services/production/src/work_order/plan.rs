@@ -1,0 +1,201 @@
+//! WO-03 `work-order.plan`: line and dates.
+//!
+//! R3 (BOM and routing present) holds by construction: the creation copied them, and an order
+//! without a routing has its implicit operation.
+
+use std::collections::BTreeSet;
+
+use mw_contract::command::work_order::{OperationPlan, PlanWorkOrder};
+use mw_contract::decide::{Decision, DecisionContext};
+use mw_contract::event::parts::OperationPlanV1;
+use mw_contract::event::work_order::WorkOrderPlannedV1;
+use mw_contract::{CommandType, Instant, Rejection, Warning};
+
+use crate::facts::{Production, standard_work};
+use crate::load::Span;
+use crate::rules::{Case, Holds, authorise, need_cell};
+use crate::state::ProductionState;
+
+/// Decides WO-03.
+pub fn decide(
+    facts: &Production,
+    state: &ProductionState,
+    p: &PlanWorkOrder,
+    ctx: &DecisionContext<'_>,
+) -> Result<Decision, Rejection> {
+    let role = authorise(ctx, Holds::default())?;
+    let case = Case::open(facts, state, CommandType::WorkOrderPlan, ctx)?;
+    let site = &case.order.site_id;
+    starts_before_end(Some(p.planned_start), Some(p.planned_end), "payload.planned_end")?;
+    if facts.line_at(site, &p.line_id).is_none() {
+        return Err(Rejection::guard("WO-03.R2", format!("{} is not a line of {site} in use", p.line_id))
+            .at("payload.line_id"));
+    }
+    let mut seen = BTreeSet::new();
+    let mut operations = Vec::new();
+    for (i, o) in p.operations.iter().flatten().enumerate() {
+        let path = format!("payload.operations[{i}]");
+        case.op(o.op).map_err(|r| r.at(format!("{path}.op")))?;
+        if !seen.insert(o.op) {
+            return Err(Rejection::invalid(format!("{path}.op"), "stands twice"));
+        }
+        starts_before_end(o.planned_start, o.planned_end, &format!("{path}.planned_end"))?;
+        if let Some(cell) = &o.cell_id {
+            need_cell(facts, site, cell, &format!("{path}.cell_id"))?;
+        }
+        operations.push(copy(o));
+    }
+    let planned = WorkOrderPlannedV1 {
+        line_id: p.line_id.clone(),
+        planned_start: p.planned_start,
+        planned_end: p.planned_end,
+        operations,
+    };
+    let mut decision = case.decided(role, vec![planned.into()]);
+    decision.warnings = warnings(&case, p);
+    Ok(decision)
+}
+
+fn copy(o: &OperationPlan) -> OperationPlanV1 {
+    OperationPlanV1 {
+        op: o.op,
+        cell_id: o.cell_id.clone(),
+        planned_start: o.planned_start,
+        planned_end: o.planned_end,
+    }
+}
+
+fn starts_before_end(start: Option<Instant>, end: Option<Instant>, field: &str) -> Result<(), Rejection> {
+    match (start, end) {
+        (Some(s), Some(e)) if s >= e => {
+            Err(Rejection::guard("WO-03.R1", "planned_start must be before planned_end").at(field))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// WO-03.R4: worth knowing, no reason to refuse.
+fn warnings(case: &Case<'_>, p: &PlanWorkOrder) -> Vec<Warning> {
+    let mut out = Vec::new();
+    let work = standard_work(&case.order.routing, case.order.planned_qty);
+    let asked = Span { start: p.planned_start, end: p.planned_end, work };
+    if case.facts.load.overloaded(&p.line_id, asked, case.facts.cells_on(&p.line_id)) {
+        let message = format!("{} has more planned work than it can do in this interval", p.line_id);
+        out.push(Warning { code: "line_overloaded".into(), message });
+    }
+    if p.planned_end > case.order.due_at {
+        let message = format!("planned_end is after the due date {}", case.order.due_at);
+        out.push(Warning { code: "ends_after_due".into(), message });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{World, code, data, rule};
+    use mw_contract::{AggregateId, ErrorCode};
+    use serde_json::{Value, json};
+
+    fn plan(w: &mut World, id: AggregateId, more: Value) -> Result<Decision, Rejection> {
+        let mut p = World::plan_payload();
+        p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        w.planner("work-order.plan", id, p)
+    }
+
+    fn codes(d: &Decision) -> Vec<&str> {
+        d.warnings.iter().map(|x| x.code.as_str()).collect()
+    }
+
+    #[test]
+    fn wo_03_gives_line_dates_and_cells() {
+        let mut w = World::new();
+        let id = w.pump(5);
+        let ops = json!([{"op": 20, "cell_id": "cell-1", "planned_start": "2026-03-03T09:00:00.000Z", "planned_end": "2026-03-03T10:00:00.000Z"}, {"op": 10}]);
+        let d = plan(&mut w, id, json!({"operations": ops})).unwrap();
+        assert_eq!(data(&d, 0)["operations"][0]["cell_id"], "cell-1");
+        assert!(d.warnings.is_empty());
+        let o = w.order(id);
+        assert_eq!(o.line_id.as_ref().unwrap().as_str(), "line-1");
+        assert_eq!(o.planned_end.unwrap().since(o.planned_start.unwrap()), 8 * 3_600_000);
+        let op = |n| o.operation(n).unwrap();
+        assert_eq!(op(20).cell_id.as_ref().unwrap().as_str(), "cell-1");
+        assert_eq!(op(20).planned_end.unwrap().since(op(20).planned_start.unwrap()), 3_600_000);
+        assert_eq!(op(10).cell_id.as_ref().unwrap().as_str(), "cell-1");
+    }
+
+    #[test]
+    fn wo_03_r1_it_starts_before_it_ends() {
+        let mut w = World::new();
+        let id = w.pump(5);
+        let same = "2026-03-03T08:00:00.000Z";
+        assert_eq!(rule(plan(&mut w, id, json!({"planned_end": same}))), "WO-03.R1");
+        let ops = json!([{"op": 10, "planned_start": same, "planned_end": same}]);
+        assert_eq!(rule(plan(&mut w, id, json!({"operations": ops}))), "WO-03.R1");
+    }
+
+    #[test]
+    fn wo_03_r2_the_line_belongs_to_the_site() {
+        let mut w = World::new();
+        let id = w.pump(5);
+        w.put("line", "line-b", json!({"site": "plant-2"})).unwrap();
+        assert_eq!(rule(plan(&mut w, id, json!({"line_id": "line-b"}))), "WO-03.R2");
+        assert_eq!(rule(plan(&mut w, id, json!({"line_id": "line-9"}))), "WO-03.R2");
+    }
+
+    #[test]
+    fn wo_03_r3_an_order_without_routing_or_bom_can_be_planned() {
+        let mut w = World::new();
+        let id = w.bracket(5);
+        plan(&mut w, id, json!({})).unwrap();
+    }
+
+    #[test]
+    fn wo_03_r4_overload_and_lateness_are_warnings() {
+        let mut w = World::new();
+        // 600 pumps are 54,300 s of work, 100 more 9,300 s; two cells have 57,600 s in eight hours.
+        let big = w.pump(600);
+        assert!(codes(&plan(&mut w, big, json!({})).unwrap()).is_empty());
+        let more = w.pump(100);
+        assert_eq!(codes(&plan(&mut w, more, json!({})).unwrap()), ["line_overloaded"]);
+        // A cancelled order's work is taken away again.
+        for id in [big, more] {
+            w.planner("work-order.cancel", id, json!({"reason": "no_demand"})).unwrap();
+        }
+        let again = w.pump(600);
+        assert!(codes(&plan(&mut w, again, json!({})).unwrap()).is_empty());
+        let late = w.bracket(1);
+        let d = plan(&mut w, late, json!({"planned_end": "2026-03-11T08:00:00.000Z"})).unwrap();
+        assert_eq!(codes(&d), ["ends_after_due"]);
+        let just = w.bracket(1);
+        let d = plan(&mut w, just, json!({"planned_end": "2026-03-10T09:00:00.000Z"})).unwrap();
+        assert!(codes(&d).is_empty());
+    }
+
+    #[test]
+    fn wo_03_r4_an_amended_routing_counts_with_its_new_work() {
+        let mut w = World::new();
+        let id = w.pump(600);
+        plan(&mut w, id, json!({})).unwrap();
+        w.put("routing", "quick", json!({"operations": [{"op": 10, "name": "all", "cell_id": "cell-1", "run_time_per_unit": 1}]}))
+            .unwrap();
+        w.planner("work-order.amend", id, json!({"routing_ref": "quick"})).unwrap();
+        let other = w.pump(600);
+        assert!(codes(&plan(&mut w, other, json!({})).unwrap()).is_empty());
+    }
+
+    #[test]
+    fn wo_03_operations_and_cells_must_exist() {
+        let mut w = World::new();
+        let id = w.pump(5);
+        for (ops, field, expected) in [
+            (json!([{"op": 11}]), "payload.operations[0].op", ErrorCode::NotFound),
+            (json!([{"op": 10}, {"op": 10}]), "payload.operations[1].op", ErrorCode::Validation),
+            (json!([{"op": 10, "cell_id": "cell-9"}]), "payload.operations[0].cell_id", ErrorCode::NotFound),
+        ] {
+            let r = plan(&mut w, id, json!({"operations": ops})).unwrap_err();
+            assert_eq!((r.code, r.field.as_deref()), (expected, Some(field)));
+        }
+        assert_eq!(code(plan(&mut w, AggregateId(Default::default()), json!({}))), ErrorCode::NotFound);
+    }
+}
