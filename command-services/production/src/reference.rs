@@ -109,3 +109,131 @@ fn minutes(s: &str) -> Option<u16> {
     let (h, m) = (digits(h)?, digits(m)?);
     (m < 60 && (h < 24 || (h == 24 && m == 0))).then_some(h * 60 + m)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{World, actor, code, data, names, planner};
+    use mw_contract::decide::Allowance;
+    use mw_contract::{ErrorCode, ReferenceKind, Role, reference_id};
+    use serde_json::{Value, json};
+
+    #[test]
+    fn reference_put_counts_revisions_and_the_last_one_counts() {
+        let mut w = World::new();
+        let d = w.put("product", "valve", json!({"uom": "H87"})).unwrap();
+        assert_eq!((names(&d), &data(&d, 0)["revision"]), (vec!["ReferencePut"], &json!(1)));
+        assert_eq!(data(&d, 0)["document"]["producible"], true);
+        let d = w.put("product", "valve", json!({"uom": "KGM"})).unwrap();
+        assert_eq!(data(&d, 0)["revision"], 2);
+        assert_eq!(w.facts.product(&"valve".parse().unwrap()).unwrap().uom.as_str(), "KGM");
+    }
+
+    #[test]
+    fn reference_retire_ends_use_and_a_put_brings_it_back() {
+        let mut w = World::new();
+        let target = reference_id(ReferenceKind::Cell, &"cell-1".parse().unwrap());
+        let p = json!({"kind": "cell", "code": "cell-1", "reason": "obsolete"});
+        assert_eq!(w.facts.cells_on(&"line-1".parse().unwrap()), 2);
+        let d = w.planner("reference.retire", target, p.clone()).unwrap();
+        assert_eq!((names(&d), &data(&d, 0)["reason"]), (vec!["ReferenceRetired"], &json!("obsolete")));
+        let (site, cell) = ("plant-1".parse().unwrap(), "cell-1".parse().unwrap());
+        assert!(w.facts.cell_at(&site, &cell).is_none());
+        assert_eq!(w.facts.cells_on(&"line-1".parse().unwrap()), 1);
+        assert_eq!(code(w.planner("reference.retire", target, p)), ErrorCode::InvalidState);
+        w.put("cell", "cell-1", json!({"line": "line-1"})).unwrap();
+        assert!(w.facts.cell_at(&site, &cell).is_some());
+        let nothing = json!({"kind": "cell", "code": "cell-7"});
+        let target = reference_id(ReferenceKind::Cell, &"cell-7".parse().unwrap());
+        assert_eq!(code(w.planner("reference.retire", target, nothing)), ErrorCode::NotFound);
+    }
+
+    #[test]
+    fn reference_a_moved_cell_counts_on_its_new_line_only() {
+        let mut w = World::new();
+        w.put("line", "line-2", json!({"site": "plant-1"})).unwrap();
+        w.put("cell", "cell-1", json!({"line": "line-2"})).unwrap();
+        let cells = |line: &str| w.facts.cells_on(&line.parse().unwrap());
+        assert_eq!((cells("line-1"), cells("line-2")), (1, 1));
+    }
+
+    #[test]
+    fn reference_documents_are_checked_and_the_field_is_named() {
+        let mut w = World::new();
+        let step = |op: u16| json!({"op": op, "name": "a"});
+        let shift = |from: &str, day: &str| json!({"site": "plant-1", "shifts": [{"code": "early", "from": from, "to": "14:00", "days": [day]}]});
+        let hours =
+            |day: &str, from: &str, to: &str| json!({"time_zone": "UTC", "hours": {day: [{"from": from, "to": to}]}});
+        let big: Vec<Value> =
+            (0..400).map(|n| json!({"code": format!("reason-{n}"), "name": "x".repeat(60)})).collect();
+        let many: Vec<Value> = (1..=201).map(step).collect();
+        let lines: Vec<Value> = (1..=201).map(|n| json!({"line_no": n, "item_id": "a", "qty_per_unit": 1})).collect();
+        for (kind, document, field) in [
+            ("routing", json!({"operations": []}), "operations"),
+            ("routing", json!({"operations": [step(10), step(10)]}), "operations[1].op"),
+            ("routing", json!({"operations": many}), "operations"),
+            (
+                "routing",
+                json!({"operations": [{"op": 10, "name": "a", "predecessors": [10]}]}),
+                "operations[0].predecessors",
+            ),
+            (
+                "routing",
+                json!({"operations": [{"op": 10, "name": "a", "overlap": "transfer_batch", "transfer_batch_qty": 0}]}),
+                "operations[0].transfer_batch_qty",
+            ),
+            ("bom", json!({"lines": [{"line_no": 1, "item_id": "a", "qty_per_unit": 0}]}), "lines[0].qty_per_unit"),
+            ("bom", json!({"lines": lines}), "lines"),
+            ("catalogue", json!({"entries": [{"code": "a"}, {"code": "a"}]}), "entries[1].code"),
+            ("catalogue", json!({"entries": big}), ""),
+            ("calendar", hours("monday", "09:00", "17:00"), "hours.monday"),
+            ("calendar", hours("mon", "17:00", "09:00"), "hours.mon"),
+            ("calendar", hours("mon", "09:00", "09:00"), "hours.mon"),
+            ("shift_calendar", shift("6:00", "mon"), "shifts[0].from"),
+            ("shift_calendar", shift("06:00", "day"), "shifts[0].days"),
+            (
+                "availability",
+                json!({"account": "a", "from": "2026-03-02T09:00:00Z", "to": "2026-03-02T09:00:00Z"}),
+                "to",
+            ),
+            ("cell", json!({}), ""),
+        ] {
+            let r = w.put(kind, "x", document).unwrap_err();
+            let expected =
+                if field.is_empty() { "payload.document".into() } else { format!("payload.document.{field}") };
+            assert_eq!((r.code, r.field), (ErrorCode::Validation, Some(expected)));
+        }
+        w.put("shift_calendar", "x", shift("06:00", "mon")).unwrap();
+        w.put(
+            "availability",
+            "x",
+            json!({"account": "a", "from": "2026-03-02T09:00:00Z", "to": "2026-03-02T09:00:01Z"}),
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn a_local_time_is_hours_and_minutes() {
+        for (text, expected) in [("00:00", Some(0)), ("09:30", Some(570)), ("23:59", Some(1439)), ("24:00", Some(1440))]
+        {
+            assert_eq!(minutes(text), expected);
+        }
+        for bad in ["24:01", "25:00", "09:60", "9:00", "09:0", "+9:00", "0900", "ab:cd"] {
+            assert_eq!(minutes(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn reference_needs_a_full_grant() {
+        let w = World::new();
+        let who = actor("a", &[(Role::Admin, Allowance::FourEyes)]);
+        let target = reference_id(ReferenceKind::Cell, &"cell-1".parse().unwrap());
+        let put = json!({"kind": "cell", "code": "cell-1", "document": {"line": "line-1"}});
+        assert_eq!(code(w.ask(&who, "reference.put", target, put.clone())), ErrorCode::Forbidden);
+        assert_eq!(
+            code(w.ask(&who, "reference.retire", target, json!({"kind": "cell", "code": "cell-1"}))),
+            ErrorCode::Forbidden
+        );
+        w.ask(&planner(), "reference.put", target, put).unwrap();
+    }
+}

@@ -107,8 +107,7 @@ impl<'a> Case<'a> {
     pub fn op(&self, op: OpNo) -> Result<&'a Operation, Rejection> {
         self.order.operation(op).ok_or_else(|| {
             let have: Vec<String> = self.order.operations.iter().map(|o| o.op.to_string()).collect();
-            Rejection::not_found(format!("the order has no operation {op}, only {}", have.join(", ")))
-                .at("payload.op")
+            Rejection::not_found(format!("the order has no operation {op}, only {}", have.join(", "))).at("payload.op")
         })
     }
 
@@ -118,7 +117,9 @@ impl<'a> Case<'a> {
         let known = self.facts.cell_at(&self.order.site_id, cell);
         op.cell_id.as_ref() == Some(cell)
             || (op.cell_class.is_some() && known.is_some_and(|c| c.class == op.cell_class))
-            || (op.implicit && op.cell_id.is_none() && known.is_some_and(|c| Some(&c.line) == self.order.line_id.as_ref()))
+            || (op.implicit
+                && op.cell_id.is_none()
+                && known.is_some_and(|c| Some(&c.line) == self.order.line_id.as_ref()))
     }
 
     /// Is it the sender's own cell that does this operation? (Devices.)
@@ -165,11 +166,7 @@ impl<'a> Case<'a> {
 ///
 /// # Errors
 /// `GUARD_FAILED` G3.
-pub fn not_before(
-    end: mw_contract::Instant,
-    start: mw_contract::Instant,
-    what: &'static str,
-) -> Result<(), Rejection> {
+pub fn not_before(end: mw_contract::Instant, start: mw_contract::Instant, what: &'static str) -> Result<(), Rejection> {
     if end < start {
         return Err(Rejection::guard("G3", format!("{what}: occurred_at is before {start}"))
             .with("not_before", start.to_string()));

@@ -79,6 +79,61 @@ impl<const N: usize> schemars::JsonSchema for Text<N> {
     }
 }
 
+/// A secret on its way to being hashed: 12 to 200 characters, taken as they are (not trimmed), and
+/// never shown again: neither `Debug` nor JSON has it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    /// The fewest characters.
+    pub const MIN: usize = 12;
+    /// The most characters.
+    pub const MAX: usize = 200;
+
+    /// Checks the length.
+    pub fn new(s: &str) -> Result<Self, String> {
+        let n = s.chars().count();
+        if (Self::MIN..=Self::MAX).contains(&n) && !s.chars().any(char::is_control) {
+            Ok(Secret(s.into()))
+        } else {
+            Err(format!("must have {} to {} characters and no control characters", Self::MIN, Self::MAX))
+        }
+    }
+
+    /// The secret itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_none()
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let s = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        Secret::new(&s).map_err(de::Error::custom)
+    }
+}
+
+impl schemars::JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "minLength": Self::MIN, "maxLength": Self::MAX, "writeOnly": true})
+    }
+}
+
 /// Free text that may hold personal data. It is plain only on its way from a command to a commit
 /// and on its way from the vault to a reader in scope; what is stored and published is ciphertext.
 ///
@@ -168,6 +223,14 @@ mod tests {
         let b = bincode::encode_to_vec(&s, bincode::config::standard()).unwrap();
         let (back, n): (Sealed, usize) = bincode::decode_from_slice(&b, bincode::config::standard()).unwrap();
         assert_eq!((back, n), (s, b.len()));
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let s = Secret::new(" correct horse ").unwrap();
+        assert_eq!(s.as_str(), " correct horse ");
+        assert!(!format!("{s:?}{}", serde_json::to_string(&s).unwrap()).contains("horse"));
+        assert!(Secret::new("short").is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! ```
 //! Integers are little endian; lengths and counts are LEB128 in their shortest form. The length
 //! is that of the whole frame; the CRC covers everything but itself. There is exactly one way to
-//! write a commit, and decoding takes no other: a frame that decodes encodes to the same bytes.
+//! write a commit, and decoding takes no other (but for spaces in the JSON of a refusal's details).
 //!
 //! This module must never panic on any input, allocate by an unchecked length, or look into an
 //! event's payload.

@@ -1,5 +1,5 @@
-//! The rules of accounts. Pure: no clock, no store, no secret. A secret of a command is looked at
-//! for its length and otherwise left to the store ([`crate::secrets`]).
+//! The rules of accounts. Pure: no clock, no store. A secret of a command is left to the
+//! store ([`crate::secrets`]); its length is part of the command's shape.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,6 @@ use mw_contract::event::account::{
 };
 use mw_contract::{AccountName, CellId, Command, CustomerId, ErrorCode, Event, FieldError, Rejection, Role, SiteId};
 use mw_policy::Account;
-
-/// The fewest characters of a secret that somebody chose.
-pub const MIN_SECRET: usize = 12;
 
 /// One account, folded from its events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -157,9 +154,6 @@ fn add(state: &AccountState, c: &AddAccount) -> Result<Vec<Event>, Rejection> {
         wrong
             .push(FieldError::new("payload.customer_id", "goes with role customer, and role customer with a customer"));
     }
-    if let Some(secret) = &c.secret {
-        wrong.extend(short_secret(secret.as_str()));
-    }
     if !wrong.is_empty() {
         return Err(Rejection::validation(wrong));
     }
@@ -226,15 +220,7 @@ fn revoke(state: &AccountState, c: &RevokeAccount, around: Surroundings) -> Resu
 }
 
 fn rotate(_: &AccountState, c: &RotateSecret) -> Result<Vec<Event>, Rejection> {
-    match short_secret(c.secret.as_str()) {
-        Some(wrong) => Err(Rejection::validation(vec![wrong])),
-        None => Ok(vec![AccountSecretRotatedV1 { account: c.account.clone() }.into()]),
-    }
-}
-
-fn short_secret(secret: &str) -> Option<FieldError> {
-    (secret.chars().count() < MIN_SECRET)
-        .then(|| FieldError::new("payload.secret", format!("needs at least {MIN_SECRET} characters")))
+    Ok(vec![AccountSecretRotatedV1 { account: c.account.clone() }.into()])
 }
 
 /// A machine is no person, and a customer is nobody of the plant.

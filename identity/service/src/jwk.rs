@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use aws_lc_rs::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
+use jsonwebtoken::{Algorithm, DecodingKey};
 use mw_contract::Role;
 use serde_json::{Map, Value, json};
 
@@ -49,18 +49,14 @@ impl PublicKey {
         }
     }
 
-    /// Is `signature` this key's signature of `message`?
-    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        let answer = match &self.material {
-            Material::Ed25519(x) => UnparsedPublicKey::new(&signature::ED25519, x).verify(message, signature),
-            Material::P256(p) => {
-                UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, p).verify(message, signature)
-            }
-            Material::Rsa { n, e } => {
-                RsaPublicKeyComponents { n, e }.verify(&signature::RSA_PKCS1_2048_8192_SHA256, message, signature)
-            }
+    /// Is `signature` (base64url) this key's signature of `message`? The algorithm is the key's.
+    pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
+        let (key, algorithm) = match &self.material {
+            Material::Ed25519(x) => (DecodingKey::from_ed_der(x), Algorithm::EdDSA),
+            Material::P256(p) => (DecodingKey::from_ec_der(p), Algorithm::ES256),
+            Material::Rsa { n, e } => (DecodingKey::from_rsa_raw_components(n, e), Algorithm::RS256),
         };
-        answer.is_ok()
+        jsonwebtoken::crypto::verify(signature, message, &key, algorithm).unwrap_or(false)
     }
 
     fn to_json(&self) -> Value {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -28,6 +29,7 @@ struct SigningKey {
     retired: Option<UnixSeconds>,
     seed: Arc<Zeroizing<[u8; 32]>>,
     pair: Arc<Ed25519KeyPair>,
+    signer: EncodingKey,
     path: PathBuf,
 }
 
@@ -105,13 +107,15 @@ impl KeyRing {
         self.keys.load().public.clone()
     }
 
-    /// Signs with the current key: what `message` makes of that key's id, and the signature of it.
-    pub(crate) fn sign(&self, message: impl FnOnce(&str) -> String) -> Result<(String, Vec<u8>), IdentityError> {
+    /// Signs with the current key: what `message` makes of that key's id, and the signature of it,
+    /// base64url.
+    pub(crate) fn sign(&self, message: impl FnOnce(&str) -> String) -> Result<(String, String), IdentityError> {
         let keys = self.keys.load();
         let key = keys.all.last().ok_or(IdentityError::Crypto("finding a signing key"))?;
         let message = message(&key.kid);
-        let signature = key.pair.try_sign(message.as_bytes()).map_err(|_| IdentityError::Crypto("signing"))?;
-        Ok((message, signature.as_ref().to_vec()))
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key.signer, Algorithm::EdDSA)
+            .map_err(|_| IdentityError::Crypto("signing"))?;
+        Ok((message, signature))
     }
 }
 
@@ -132,7 +136,8 @@ fn make(dir: &Path, now: UnixSeconds) -> Result<SigningKey, IdentityError> {
     let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice())
         .map_err(|_| IdentityError::Crypto("making a signing key"))?;
     let path = dir.join(format!("token-{kid}.json"));
-    Ok(SigningKey { kid, created: now, retired: None, seed: Arc::new(seed), pair: Arc::new(pair), path })
+    let signer = signer(&pair)?;
+    Ok(SigningKey { kid, created: now, retired: None, seed: Arc::new(seed), pair: Arc::new(pair), signer, path })
 }
 
 fn save(key: &SigningKey) -> Result<(), IdentityError> {
@@ -161,7 +166,14 @@ fn load(path: &Path) -> Result<SigningKey, IdentityError> {
     // Checks that both halves belong together, so a damaged file is noticed here.
     let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &public).map_err(|_| bad("d and x are no key pair"))?;
     let seed = Zeroizing::new(<[u8; 32]>::try_from(seed.as_slice()).map_err(|_| bad("d is not 32 bytes"))?);
-    Ok(SigningKey { kid, created, retired, seed: Arc::new(seed), pair: Arc::new(pair), path: path.to_owned() })
+    let signer = signer(&pair)?;
+    Ok(SigningKey { kid, created, retired, seed: Arc::new(seed), pair: Arc::new(pair), signer, path: path.to_owned() })
+}
+
+/// The pair in the form that makes tokens.
+fn signer(pair: &Ed25519KeyPair) -> Result<EncodingKey, IdentityError> {
+    let der = pair.to_pkcs8v1().map_err(|_| IdentityError::Crypto("encoding a signing key"))?;
+    Ok(EncodingKey::from_ed_der(der.as_ref()))
 }
 
 /// Writes a file that only its owner may read, whole or not at all, and on stable storage.

@@ -30,3 +30,50 @@ pub fn decide(
     events.push(WorkOrderCancelledV1 { reason: reason.clone(), note }.into());
     Ok(case.decided(role, events))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{World, code, data, e, names, planner, rule};
+    use mw_contract::ErrorCode;
+    use serde_json::json;
+
+    #[test]
+    fn wo_19_r1_nothing_was_reported() {
+        let mut w = World::new();
+        for part in [
+            json!({"good": 1}),
+            json!({"scrap": [{"qty": 1, "reason": "surface"}]}),
+            json!({"rework": [{"qty": 1, "reason": "surface"}]}),
+        ] {
+            let id = w.running_bracket(5);
+            let mut p = json!({"op": 10, "report_id": e(1)});
+            p.as_object_mut().unwrap().extend(part.as_object().unwrap().clone());
+            w.lead("work-order.report-quantity", id, p).unwrap();
+            assert_eq!(rule(w.planner("work-order.cancel", id, json!({"reason": "no_demand"}))), "WO-19.R1");
+        }
+    }
+
+    #[test]
+    fn wo_19_r3_sessions_are_ended() {
+        let mut w = World::new();
+        let id = w.running_bracket(5);
+        w.later(5_000);
+        let p = json!({"reason": "no_demand", "note": "n"});
+        let d = w.planner("work-order.cancel", id, p).unwrap();
+        assert_eq!(names(&d), ["OperationPaused", "WorkOrderCancelled"]);
+        assert_eq!((&data(&d, 0)["cause"], &data(&d, 0)["session_duration"]), (&json!("order_cancelled"), &json!(5)));
+        assert_eq!(data(&d, 1), json!({"reason": "no_demand", "note": "n"}));
+        assert_eq!(w.order(id).cancelled.as_ref().unwrap().as_str(), "no_demand");
+        let id = w.running_bracket(5);
+        let p = json!({"reason": "no_demand"});
+        assert_eq!(rule(w.run_at(w.now.plus_millis(-1), &planner(), "work-order.cancel", id, p)), "G3");
+    }
+
+    #[test]
+    fn wo_19_needs_a_reason_of_its_catalogue() {
+        let mut w = World::new();
+        let id = w.bracket(5);
+        assert_eq!(code(w.planner("work-order.cancel", id, json!({}))), ErrorCode::ReasonRequired);
+        assert_eq!(code(w.planner("work-order.cancel", id, json!({"reason": "mood"}))), ErrorCode::ReasonUnknown);
+    }
+}

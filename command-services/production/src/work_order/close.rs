@@ -78,3 +78,69 @@ fn material_totals(order: &WorkOrder) -> Vec<MaterialTotalsV1> {
     };
     order.bom.iter().map(total).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{HOUR, MINUTE, World, actor, admin, data, names, operator, planner, rule};
+    use mw_contract::decide::Allowance;
+    use mw_contract::{Role, WorkOrderState};
+    use serde_json::json;
+
+    #[test]
+    fn wo_18_r1_the_late_window_is_over_or_an_admin_forces_it() {
+        let mut w = World::new();
+        let id = w.completed_bracket(5);
+        let done = w.now;
+        let force = json!({"force": true});
+        assert_eq!(rule(w.ask_at(done, &planner(), "work-order.close", id, json!({}))), "WO-18.R1");
+        assert_eq!(rule(w.ask_at(done, &planner(), "work-order.close", id, force.clone())), "WO-18.R1");
+        assert_eq!(rule(w.ask_at(done, &admin(), "work-order.close", id, json!({}))), "WO-18.R1");
+        let d = w.ask_at(done, &admin(), "work-order.close", id, force.clone()).unwrap();
+        assert_eq!((d.role, &data(&d, 0)["forced"]), (Role::Admin, &json!(true)));
+        let both = actor("x", &[(Role::Planner, Allowance::Yes), (Role::Admin, Allowance::Yes)]);
+        assert_eq!(w.ask_at(done, &both, "work-order.close", id, force.clone()).unwrap().role, Role::Admin);
+        assert_eq!(
+            rule(w.ask_at(done.plus_millis(24 * HOUR - 1), &planner(), "work-order.close", id, json!({}))),
+            "WO-18.R1"
+        );
+        let d = w.ask_at(done.plus_millis(24 * HOUR), &both, "work-order.close", id, force).unwrap();
+        assert_eq!((d.role, &data(&d, 0)["forced"]), (Role::Planner, &json!(false)));
+        w.put("site", "plant-1", json!({"settings": {"late_window_hours": 2}})).unwrap();
+        w.ask_at(done.plus_millis(2 * HOUR), &planner(), "work-order.close", id, json!({})).unwrap();
+    }
+
+    #[test]
+    fn wo_18_sums_up_operations_and_materials() {
+        let mut w = World::new();
+        let bom = json!([{"line_no": 1, "item_id": "oil", "qty_per_unit": "0.5", "backflush": true}]);
+        let id = w.bracket_with(4, json!({"bom": bom}));
+        w.release(id);
+        let setup = json!({"op": 10, "session_id": crate::fixture::e(900), "cell_id": "cell-1", "kind": "setup"});
+        w.lead("work-order.start-operation", id, setup).unwrap();
+        w.later(10 * MINUTE);
+        let pause = json!({"op": 10, "session_id": crate::fixture::e(900), "reason": "setup"});
+        w.lead("work-order.pause-operation", id, pause).unwrap();
+        w.start(&operator("operator-1"), id, 10, "cell-1");
+        w.later(10 * MINUTE);
+        w.start(&operator("operator-2"), id, 10, "cell-2");
+        w.later(20 * MINUTE);
+        w.good(id, 10, 4);
+        w.finish_op(id, 10);
+        w.lead("work-order.complete", id, json!({})).unwrap();
+        let d = w.run(&admin(), "work-order.close", id, json!({"force": true, "note": "n"})).unwrap();
+        assert_eq!(names(&d), ["WorkOrderClosed"]);
+        let x = data(&d, 0);
+        assert_eq!((&x["good"], &x["scrap"], &x["note"]), (&json!("4"), &json!("0"), &json!("n")));
+        assert_eq!(
+            x["operations"],
+            json!([{"op": 10, "good": "4", "scrap": "0", "run_time": 1800, "setup_time": 600, "labour_time": 3600}])
+        );
+        assert_eq!((&x["labour"], &x["machine"]), (&json!(3600), &json!(2400)));
+        assert_eq!(
+            x["materials"],
+            json!([{"line_no": 1, "item_id": "oil", "issued": "0", "returned": "0", "consumed": "2"}])
+        );
+        let o = w.order(id);
+        assert_eq!((o.state, o.closed_at), (WorkOrderState::Closed, Some(w.now)));
+    }
+}

@@ -31,12 +31,14 @@ pub fn decide(
     }
     let at_work = ops(|o| o.open_sessions().next().is_some());
     if !at_work.is_empty() {
-        return Err(Rejection::guard("WO-16.R2", "pause the sessions that are still open first")
-            .with("operations", at_work));
+        return Err(
+            Rejection::guard("WO-16.R2", "pause the sessions that are still open first").with("operations", at_work)
+        );
     }
     let (remaining, may_miss) = (order.remaining(), order.planned_qty.percent(order.under_tolerance_pct));
     if remaining > may_miss {
-        let message = format!("{remaining} are still to make and {may_miss} may be missing: report them, or short-close");
+        let message =
+            format!("{remaining} are still to make and {may_miss} may be missing: report them, or short-close");
         return Err(Rejection::guard("WO-16.R3", message)
             .with("remaining", remaining.to_string())
             .with("tolerated", may_miss.to_string()));
@@ -127,10 +129,19 @@ mod tests {
         assert_eq!(names(&d), ["WorkOrderCompleted"]);
         let x = data(&d, 0);
         assert_eq!((&x["good"], &x["scrap"], &x["rework"]), (&json!("4"), &json!("1"), &json!("0")));
-        assert_eq!((x["actual_start"].as_str().unwrap(), &x["short_closed"]), (start.to_string().as_str(), &json!(false)));
+        assert_eq!(
+            (x["actual_start"].as_str().unwrap(), &x["short_closed"]),
+            (start.to_string().as_str(), &json!(false))
+        );
         assert_eq!(x["actual_end"].as_str().unwrap(), w.now.to_string());
-        assert_eq!(x["material_variance"][0], json!({"line_no": 1, "item_id": "motor", "required": "10", "consumed": "0"}));
-        assert_eq!(x["material_variance"][1], json!({"line_no": 2, "item_id": "oil", "required": "2.5", "consumed": "2.5"}));
+        assert_eq!(
+            x["material_variance"][0],
+            json!({"line_no": 1, "item_id": "motor", "required": "10", "consumed": "0"})
+        );
+        assert_eq!(
+            x["material_variance"][1],
+            json!({"line_no": 2, "item_id": "oil", "required": "2.5", "consumed": "2.5"})
+        );
         assert_eq!(w.order(id).actual_end, Some(w.now));
     }
 
@@ -199,7 +210,10 @@ mod tests {
     fn wo_16_r4_a_demanded_inspection_has_its_result() {
         let mut w = World::new();
         for plan in ["first_piece", "sampling", "each", "final"] {
-            let id = w.bracket_with(1, json!({"routing": [{"op": 10, "name": "a", "cell_id": "cell-1", "inspection": plan}]}));
+            let id = w.bracket_with(
+                1,
+                json!({"routing": [{"op": 10, "name": "a", "cell_id": "cell-1", "inspection": plan}]}),
+            );
             w.release(id);
             w.start(&lead(), id, 10, "cell-1");
             w.good(id, 10, 1);
@@ -260,7 +274,8 @@ mod tests {
         let id = w.made_bracket(2);
         assert_eq!(rule(complete(&mut w, id)), "WO-16.R6");
         let id = w.running_bracket(2);
-        w.lead("work-order.report-quantity", id, json!({"op": 10, "report_id": e(5), "good": 2, "lot": "L-1"})).unwrap();
+        w.lead("work-order.report-quantity", id, json!({"op": 10, "report_id": e(5), "good": 2, "lot": "L-1"}))
+            .unwrap();
         w.finish_op(id, 10);
         complete(&mut w, id).unwrap();
         // Nothing good was made: there is no lot to name.

@@ -46,8 +46,9 @@ pub fn decide(
     all_valid(errors)?;
 
     if p.planned_qty.is_zero() || (p.uom.is_piece() && !p.planned_qty.is_whole()) {
-        return Err(Rejection::guard("WO-01.R1", "planned_qty must be over 0, and whole for pieces")
-            .at("payload.planned_qty"));
+        return Err(
+            Rejection::guard("WO-01.R1", "planned_qty must be over 0, and whole for pieces").at("payload.planned_qty")
+        );
     }
     let product = facts.product(&p.product_id).filter(|x| x.producible).ok_or_else(|| {
         Rejection::guard("WO-01.R2", format!("{} is not an active product that orders may be made for", p.product_id))
@@ -125,7 +126,9 @@ fn check_parent(facts: &Production, p: &CreateWorkOrder, ctx: &DecisionContext<'
         return guard("an order is not its own parent".into());
     }
     match facts.order_state(parent) {
-        None => Err(Rejection::not_found(format!("there is no work order {parent}")).at("payload.parent_work_order_id")),
+        None => {
+            Err(Rejection::not_found(format!("there is no work order {parent}")).at("payload.parent_work_order_id"))
+        }
         Some(s @ (WorkOrderState::Closed | WorkOrderState::Cancelled)) => {
             guard(format!("the parent order is {s}; choose one that is still open"))
         }
@@ -164,9 +167,9 @@ fn copies(facts: &Production, site: &SiteId, product: &Product, p: &CreateWorkOr
 /// What each BOM line needs for all pieces must be a quantity.
 pub(crate) fn check_needs(pieces: Qty, bom: &[BomLineV1]) -> Result<(), Rejection> {
     let too_much = |(i, l): (usize, &BomLineV1)| {
-        required(pieces, l).is_none().then(|| {
-            FieldError::new(format!("payload.bom[{i}].qty_per_unit"), "is too much for so many pieces")
-        })
+        required(pieces, l)
+            .is_none()
+            .then(|| FieldError::new(format!("payload.bom[{i}].qty_per_unit"), "is too much for so many pieces"))
     };
     all_valid(bom.iter().enumerate().filter_map(too_much).collect())
 }
@@ -231,7 +234,10 @@ mod tests {
         assert_eq!(d.role, Role::Planner);
         let e = data(&d, 0);
         assert_eq!(e["number"], "WO-2026-000001");
-        assert_eq!((&e["order_type"], &e["tracking"], &e["priority"]), (&json!("production"), &json!("serial"), &json!(3)));
+        assert_eq!(
+            (&e["order_type"], &e["tracking"], &e["priority"]),
+            (&json!("production"), &json!("serial"), &json!(3))
+        );
         assert_eq!((&e["site_id"], &e["origin"]["kind"]), (&json!("plant-1"), &json!("manual")));
         assert_eq!((&e["over_tolerance_pct"], &e["replace_scrap"]), (&json!("0"), &json!(false)));
         assert_eq!(e["routing_ref"], "pump-200");
@@ -388,7 +394,10 @@ mod tests {
             assert_eq!((r.code, r.field.unwrap()), (ErrorCode::NotFound, format!("payload.{field}")));
         }
         assert_eq!(code(ask(&w, json!({"routing": [{"op": 1, "name": "a", "cell_id": "x"}]}))), ErrorCode::NotFound);
-        assert_eq!(code(ask(&w, json!({"product_id": "bracket-10", "routing_ref": "pump-200"}))), ErrorCode::Validation);
+        assert_eq!(
+            code(ask(&w, json!({"product_id": "bracket-10", "routing_ref": "pump-200"}))),
+            ErrorCode::Validation
+        );
     }
 
     #[test]

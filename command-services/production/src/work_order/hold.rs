@@ -77,7 +77,10 @@ mod tests {
         assert_eq!(names(&d), ["OperationPaused", "OperationPaused", "WorkOrderHeld"]);
         assert_eq!((&data(&d, 0)["cause"], &data(&d, 0)["session_duration"]), (&json!("order_hold"), &json!(3600)));
         let held = data(&d, 2);
-        assert_eq!((&held["kind"], &held["resume_state"], &held["note"]), (&json!("suspended"), &json!("in_progress"), &json!("wait")));
+        assert_eq!(
+            (&held["kind"], &held["resume_state"], &held["note"]),
+            (&json!("suspended"), &json!("in_progress"), &json!("wait"))
+        );
         assert_eq!(held["expected_resume_at"], "2026-03-04T09:00:00.000Z");
         let o = w.order(id);
         assert_eq!((o.held_since(), o.hold.as_ref().unwrap().kind), (Some(w.now), HoldKind::Suspended));
@@ -132,7 +135,10 @@ mod tests {
             let d = w.lead("work-order.resume", id, json!({"note": "ok"})).unwrap();
             assert_eq!(names(&d), ["WorkOrderResumed"]);
             let e = data(&d, 0);
-            assert_eq!((&e["to_state"], &e["held_for"], &e["note"]), (&json!(before.as_str()), &json!(90), &json!("ok")));
+            assert_eq!(
+                (&e["to_state"], &e["held_for"], &e["note"]),
+                (&json!(before.as_str()), &json!(90), &json!("ok"))
+            );
             let o = w.order(id);
             assert_eq!((o.state, o.hold.is_none(), o.actual_start.is_some()), (before, true, started));
             assert_eq!(o.sessions().filter(|(_, s)| s.is_open()).count(), 0);

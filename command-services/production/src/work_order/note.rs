@@ -30,3 +30,30 @@ pub fn decide(
     let added = NoteAddedV1 { note_id: p.note_id, text: Sealed::plain(&p.text), attachments };
     Ok(case.decided(role, vec![added.into()]))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{World, actor, code, data, e, names};
+    use mw_contract::decide::Allowance;
+    use mw_contract::{ErrorCode, Role, Sealed};
+    use serde_json::json;
+
+    #[test]
+    fn wo_47_a_note_is_kept_with_its_author_and_is_sealed_text() {
+        let mut w = World::new();
+        let id = w.bracket(5);
+        let file = json!({"uri": "s3://x", "sha256": "0".repeat(64), "media_type": "a/b", "bytes": 1});
+        let p = json!({"note_id": e(1), "text": "call Mr Miller", "attachments": [file]});
+        let inspector = actor("inspector-1", &[(Role::QualityInspector, Allowance::Yes)]);
+        let d = w.run(&inspector, "work-order.add-note", id, p.clone()).unwrap();
+        assert_eq!((names(&d), d.role), (vec!["NoteAdded"], Role::QualityInspector));
+        assert_eq!(data(&d, 0)["attachments"].as_array().unwrap().len(), 1);
+        assert!(d.events[0].1.encode().is_err(), "plain text must not reach a frame");
+        let note = &w.order(id).notes[0];
+        assert_eq!((note.author.as_str(), &note.text), ("inspector-1", &Sealed::Plain("call Mr Miller".into())));
+        assert_eq!(code(w.run(&inspector, "work-order.add-note", id, p)), ErrorCode::AlreadyExists);
+        let mut bad = json!({"note_id": e(2), "text": "x", "attachments": [file]});
+        bad["attachments"][0]["sha256"] = json!("zz");
+        assert_eq!(code(w.run(&inspector, "work-order.add-note", id, bad)), ErrorCode::Validation);
+    }
+}

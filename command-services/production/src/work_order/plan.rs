@@ -28,8 +28,9 @@ pub fn decide(
     let site = &case.order.site_id;
     starts_before_end(Some(p.planned_start), Some(p.planned_end), "payload.planned_end")?;
     if facts.line_at(site, &p.line_id).is_none() {
-        return Err(Rejection::guard("WO-03.R2", format!("{} is not a line of {site} in use", p.line_id))
-            .at("payload.line_id"));
+        return Err(
+            Rejection::guard("WO-03.R2", format!("{} is not a line of {site} in use", p.line_id)).at("payload.line_id")
+        );
     }
     let mut seen = BTreeSet::new();
     let mut operations = Vec::new();
@@ -57,12 +58,7 @@ pub fn decide(
 }
 
 fn copy(o: &OperationPlan) -> OperationPlanV1 {
-    OperationPlanV1 {
-        op: o.op,
-        cell_id: o.cell_id.clone(),
-        planned_start: o.planned_start,
-        planned_end: o.planned_end,
-    }
+    OperationPlanV1 { op: o.op, cell_id: o.cell_id.clone(), planned_start: o.planned_start, planned_end: o.planned_end }
 }
 
 fn starts_before_end(start: Option<Instant>, end: Option<Instant>, field: &str) -> Result<(), Rejection> {
@@ -177,8 +173,12 @@ mod tests {
         let mut w = World::new();
         let id = w.pump(600);
         plan(&mut w, id, json!({})).unwrap();
-        w.put("routing", "quick", json!({"operations": [{"op": 10, "name": "all", "cell_id": "cell-1", "run_time_per_unit": 1}]}))
-            .unwrap();
+        w.put(
+            "routing",
+            "quick",
+            json!({"operations": [{"op": 10, "name": "all", "cell_id": "cell-1", "run_time_per_unit": 1}]}),
+        )
+        .unwrap();
         w.planner("work-order.amend", id, json!({"routing_ref": "quick"})).unwrap();
         let other = w.pump(600);
         assert!(codes(&plan(&mut w, other, json!({})).unwrap()).is_empty());

@@ -115,10 +115,16 @@ mod tests {
     #[test]
     fn wo_06_r2_every_operation_has_a_cell_or_a_class() {
         let mut w = World::new();
-        let id = planned(&mut w, json!({"routing": [{"op": 10, "name": "a", "cell_class": "press"}, {"op": 20, "name": "b"}]}));
+        let id = planned(
+            &mut w,
+            json!({"routing": [{"op": 10, "name": "a", "cell_class": "press"}, {"op": 20, "name": "b"}]}),
+        );
         assert_eq!(detail(w.planner("work-order.release", id, json!({})), "operations"), json!([20]));
         assert_eq!(rule(w.planner("work-order.release", id, json!({}))), "WO-06.R2");
-        let id = planned(&mut w, json!({"routing": [{"op": 10, "name": "a", "cell_class": "press"}, {"op": 20, "name": "b", "cell_id": "cell-1"}]}));
+        let id = planned(
+            &mut w,
+            json!({"routing": [{"op": 10, "name": "a", "cell_class": "press"}, {"op": 20, "name": "b", "cell_id": "cell-1"}]}),
+        );
         w.planner("work-order.release", id, json!({})).unwrap();
     }
 

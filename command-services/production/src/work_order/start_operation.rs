@@ -128,8 +128,9 @@ impl Begin<'_> {
                 (None, Some(class)) => format!("a cell of class {class}"),
                 (None, None) => "a cell of the order's line".to_owned(),
             };
-            return Err(Rejection::guard("WO-28.R2", format!("operation {} is done at {right}", op.op))
-                .at("payload.cell_id"));
+            return Err(
+                Rejection::guard("WO-28.R2", format!("operation {} is done at {right}", op.op)).at("payload.cell_id")
+            );
         }
         if facts.cell_at(site, self.cell).is_some_and(|c| c.maintenance) {
             return Err(Rejection::guard("WO-28.R3", format!("cell {} is in maintenance", self.cell)));
@@ -149,5 +150,260 @@ impl Begin<'_> {
             return Err(Rejection::guard("WO-28.R7", "the first piece after the setup must pass its inspection first"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{HOUR, MINUTE, World, admin, code, data, detail, device, e, lead, names, operator, rule};
+    use mw_contract::{AggregateId, ErrorCode, OperationState, WorkOrderState};
+    use serde_json::{Value, json};
+
+    fn start(w: &World, op: u16, cell: &str, id: AggregateId) -> Result<Decision, Rejection> {
+        ask(w, &lead(), id, json!({"op": op, "cell_id": cell}))
+    }
+
+    fn ask(w: &World, who: &mw_contract::decide::Actor, id: AggregateId, more: Value) -> Result<Decision, Rejection> {
+        let mut p = json!({"op": 10, "session_id": e(500), "cell_id": "cell-1"});
+        p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        w.ask(who, "work-order.start-operation", id, p)
+    }
+
+    fn pumps(w: &mut World) -> AggregateId {
+        let id = w.pump(5);
+        w.release(id);
+        id
+    }
+
+    #[test]
+    fn wo_28_the_first_start_also_starts_the_order() {
+        let mut w = World::new();
+        let id = pumps(&mut w);
+        let p = json!({"op": 10, "session_id": e(1), "cell_id": "cell-1", "kind": "setup", "qty_planned": 5});
+        let d = w.run(&operator("operator-1"), "work-order.start-operation", id, p).unwrap();
+        assert_eq!(names(&d), ["OperationStarted", "WorkOrderStarted"]);
+        let x = data(&d, 0);
+        assert_eq!(
+            (&x["operator"], &x["kind"], &x["qty_planned"]),
+            (&json!("operator-1"), &json!("setup"), &json!("5"))
+        );
+        let o = w.order(id);
+        assert_eq!((o.state, o.actual_start), (WorkOrderState::InProgress, Some(w.now)));
+        let d = start(&w, 10, "cell-1", id).unwrap();
+        assert_eq!(names(&d), ["OperationStarted"]);
+        assert_eq!(data(&d, 0)["kind"], "run");
+        assert_eq!(code(ask(&w, &lead(), id, json!({"qty_planned": "0.5"}))), ErrorCode::Validation);
+        assert_eq!(code(ask(&w, &lead(), id, json!({"session_id": e(1)}))), ErrorCode::AlreadyExists);
+        assert_eq!(code(start(&w, 11, "cell-1", id)), ErrorCode::NotFound);
+    }
+
+    #[test]
+    fn wo_28_r1_predecessors_are_tested_at_the_start() {
+        let mut w = World::new();
+        let id = pumps(&mut w);
+        assert_eq!(rule(start(&w, 20, "cell-2", id)), "WO-28.R1");
+        w.start(&lead(), id, 10, "cell-1");
+        w.good(id, 10, 5);
+        assert_eq!(detail(start(&w, 20, "cell-2", id), "state"), "pending");
+        w.finish_op(id, 10);
+        start(&w, 20, "cell-2", id).unwrap();
+        assert_eq!(rule(start(&w, 10, "cell-1", id)), "WO-28.R1");
+    }
+
+    #[test]
+    fn wo_28_r1_a_transfer_batch_lets_the_next_operation_begin() {
+        let mut w = World::new();
+        let routing = json!([{"op": 10, "name": "a", "cell_id": "cell-1"},
+            {"op": 20, "name": "b", "cell_id": "cell-2", "overlap": "transfer_batch", "transfer_batch_qty": "20"}]);
+        let id = w.bracket_with(100, json!({"routing": routing}));
+        w.release(id);
+        w.start(&lead(), id, 10, "cell-1");
+        w.good(id, 10, 19);
+        assert_eq!(rule(start(&w, 20, "cell-2", id)), "WO-28.R1");
+        w.good(id, 10, 61);
+        w.start(&lead(), id, 20, "cell-2");
+        let report = |n: u32| json!({"op": 20, "report_id": e(7), "good": n});
+        assert_eq!(detail(w.lead("work-order.report-quantity", id, report(81)), "max_allowed"), "80");
+        w.lead("work-order.report-quantity", id, report(80)).unwrap();
+    }
+
+    #[test]
+    fn wo_28_r2_the_cell_is_the_assigned_one_or_of_the_class_or_of_the_line() {
+        let mut w = World::new();
+        let id = pumps(&mut w);
+        assert_eq!(rule(start(&w, 10, "cell-2", id)), "WO-28.R2");
+        assert_eq!(code(start(&w, 10, "cell-9", id)), ErrorCode::NotFound);
+        w.put("cell", "press-1", json!({"line": "line-1", "class": "press"})).unwrap();
+        w.put("line", "line-2", json!({"site": "plant-1"})).unwrap();
+        w.put("cell", "cell-3", json!({"line": "line-2"})).unwrap();
+        let id = w.bracket_with(1, json!({"routing": [{"op": 10, "name": "a", "cell_class": "press"}]}));
+        w.release(id);
+        assert_eq!(rule(start(&w, 10, "cell-1", id)), "WO-28.R2");
+        start(&w, 10, "press-1", id).unwrap();
+        let id = w.bracket(1);
+        w.release(id);
+        assert_eq!(rule(start(&w, 10, "cell-3", id)), "WO-28.R2");
+        start(&w, 10, "cell-2", id).unwrap();
+    }
+
+    #[test]
+    fn wo_28_r3_a_cell_in_maintenance_starts_nothing() {
+        let mut w = World::new();
+        let id = pumps(&mut w);
+        w.put("cell", "cell-1", json!({"line": "line-1", "maintenance": true})).unwrap();
+        assert_eq!(rule(start(&w, 10, "cell-1", id)), "WO-28.R3");
+    }
+
+    #[test]
+    fn wo_28_r4_one_open_session_for_each_operator_and_operation() {
+        let mut w = World::new();
+        let id = pumps(&mut w);
+        w.start(&operator("operator-1"), id, 10, "cell-1");
+        assert_eq!(rule(ask(&w, &operator("operator-1"), id, json!({}))), "WO-28.R4");
+        ask(&w, &operator("operator-2"), id, json!({})).unwrap();
+    }
+
+    #[test]
+    fn wo_28_r5_one_session_anywhere_where_the_site_says_so() {
+        let mut w = World::new();
+        let (a, b) = (pumps(&mut w), pumps(&mut w));
+        let session = w.start(&operator("operator-1"), a, 10, "cell-1");
+        ask(&w, &operator("operator-1"), b, json!({})).unwrap();
+        w.put("site", "plant-1", json!({"settings": {"one_session_per_operator": true}})).unwrap();
+        assert_eq!(rule(ask(&w, &operator("operator-1"), b, json!({}))), "WO-28.R5");
+        ask(&w, &operator("operator-2"), b, json!({})).unwrap();
+        w.lead("work-order.pause-operation", a, json!({"op": 10, "session_id": session, "reason": "break"})).unwrap();
+        ask(&w, &operator("operator-1"), b, json!({})).unwrap();
+    }
+
+    #[test]
+    fn wo_28_r7_the_first_piece_after_a_setup_is_inspected() {
+        let mut w = World::new();
+        let routing =
+            |plan: &str| json!({"routing": [{"op": 10, "name": "a", "cell_id": "cell-1", "inspection": plan}]});
+        for (plan, refused) in [("first_piece", true), ("final", false)] {
+            let id = w.bracket_with(1, routing(plan));
+            w.release(id);
+            start(&w, 10, "cell-1", id).unwrap();
+            let setup = json!({"op": 10, "session_id": e(1), "cell_id": "cell-1", "kind": "setup"});
+            w.lead("work-order.start-operation", id, setup).unwrap();
+            let run = ask(&w, &operator("operator-1"), id, json!({}));
+            if refused {
+                assert_eq!(rule(run), "WO-28.R7")
+            } else {
+                drop(run.unwrap())
+            }
+            ask(&w, &operator("operator-1"), id, json!({"kind": "setup"})).unwrap();
+        }
+    }
+
+    #[test]
+    fn wo_28_r8_a_device_starts_at_its_own_cell_only() {
+        let mut w = World::new();
+        w.put("cell", "press-1", json!({"line": "line-1"})).unwrap();
+        let id = pumps(&mut w);
+        let r = ask(&w, &device("cell-2"), id, json!({})).unwrap_err();
+        assert_eq!((r.code, &r.details.unwrap()["rule"]), (ErrorCode::Forbidden, &json!("WO-28.R8")));
+        assert_eq!(code(ask(&w, &device("cell-1"), id, json!({"operator": "operator-1"}))), ErrorCode::Forbidden);
+        assert_eq!(ask(&w, &device("cell-1"), id, json!({})).unwrap().role, Role::Device);
+    }
+
+    #[test]
+    fn wo_28_an_operator_starts_for_itself_and_a_lead_for_another() {
+        let mut w = World::new();
+        let id = pumps(&mut w);
+        let other = json!({"operator": "operator-2"});
+        assert_eq!(code(ask(&w, &operator("operator-1"), id, other.clone())), ErrorCode::Forbidden);
+        ask(&w, &operator("operator-2"), id, other.clone()).unwrap();
+        assert_eq!(data(&ask(&w, &lead(), id, other.clone()).unwrap(), 0)["operator"], "operator-2");
+        ask(&w, &admin(), id, other).unwrap();
+    }
+
+    #[test]
+    fn wo_28_an_order_of_another_site_does_not_exist() {
+        let mut w = World::new();
+        let id = pumps(&mut w);
+        for site in [Some("plant-2".parse().unwrap()), None] {
+            w.site = site;
+            assert_eq!(code(start(&w, 10, "cell-1", id)), ErrorCode::NotFound);
+        }
+    }
+
+    fn resume(
+        w: &World,
+        who: &mw_contract::decide::Actor,
+        id: AggregateId,
+        more: Value,
+    ) -> Result<Decision, Rejection> {
+        let mut p = json!({"op": 10, "session_id": e(600)});
+        p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        w.ask(who, "work-order.resume-operation", id, p)
+    }
+
+    fn pause(w: &mut World, who: &mw_contract::decide::Actor, id: AggregateId, session: &str) {
+        w.run(who, "work-order.pause-operation", id, json!({"op": 10, "session_id": session, "reason": "break"}))
+            .unwrap();
+    }
+
+    #[test]
+    fn wo_30_goes_on_where_it_was_paused() {
+        let mut w = World::new();
+        let id = pumps(&mut w);
+        let p = json!({"op": 10, "session_id": e(1), "cell_id": "cell-1", "kind": "setup"});
+        w.run(&operator("operator-1"), "work-order.start-operation", id, p).unwrap();
+        assert_eq!(detail(resume(&w, &operator("operator-2"), id, json!({})), "state"), "running");
+        w.later(HOUR);
+        pause(&mut w, &operator("operator-1"), id, &e(1));
+        w.later(5 * MINUTE);
+        let p = json!({"op": 10, "session_id": e(2)});
+        let d = w.run(&operator("operator-1"), "work-order.resume-operation", id, p).unwrap();
+        assert_eq!(names(&d), ["OperationResumed"]);
+        let x = data(&d, 0);
+        assert_eq!(
+            (&x["paused_for"], &x["cell_id"], &x["operator"]),
+            (&json!(300), &json!("cell-1"), &json!("operator-1"))
+        );
+        let op = w.order(id).operation(10).unwrap();
+        assert_eq!(op.sessions[1].kind, SessionKind::Setup);
+        assert_eq!(w.order(id).operation_state(op), OperationState::Running);
+        assert_eq!(w.facts.sessions_of(&"operator-1".parse().unwrap()), 1);
+    }
+
+    #[test]
+    fn wo_30_resumes_paused_work_and_joins_nobody() {
+        let mut w = World::new();
+        let id = pumps(&mut w);
+        let r = resume(&w, &lead(), id, json!({})).unwrap_err();
+        assert_eq!((r.code, &r.details.unwrap()["state"]), (ErrorCode::InvalidState, &json!("released")));
+        let mine = w.start(&operator("operator-1"), id, 10, "cell-1");
+        w.start(&operator("operator-2"), id, 10, "cell-1");
+        w.later(MINUTE);
+        pause(&mut w, &operator("operator-1"), id, &mine);
+        // Others still run it: whoever paused goes on; whoever was never there starts.
+        resume(&w, &operator("operator-1"), id, json!({})).unwrap();
+        assert_eq!(code(resume(&w, &operator("operator-3"), id, json!({}))), ErrorCode::InvalidState);
+        assert_eq!(
+            code(resume(&w, &operator("operator-2"), id, json!({"operator": "operator-1"}))),
+            ErrorCode::Forbidden
+        );
+        assert_eq!(rule(resume(&w, &operator("operator-2"), id, json!({}))), "WO-28.R4");
+        assert_eq!(rule(resume(&w, &operator("operator-1"), id, json!({"cell_id": "cell-2"}))), "WO-28.R2");
+        assert_eq!(code(resume(&w, &device("cell-1"), id, json!({}))), ErrorCode::InvalidState);
+        w.finish_op(id, 10);
+        assert_eq!(code(resume(&w, &operator("operator-1"), id, json!({}))), ErrorCode::InvalidState);
+    }
+
+    #[test]
+    fn wo_30_a_pause_does_not_end_before_it_began() {
+        let mut w = World::new();
+        let id = pumps(&mut w);
+        let s = w.start(&operator("operator-1"), id, 10, "cell-1");
+        w.later(MINUTE);
+        pause(&mut w, &operator("operator-1"), id, &s);
+        let p = json!({"op": 10, "session_id": e(2)});
+        let early = w.now.plus_millis(-1);
+        assert_eq!(rule(w.ask_at(early, &operator("operator-1"), "work-order.resume-operation", id, p)), "G3");
+        resume(&w, &operator("operator-1"), id, json!({})).unwrap();
     }
 }

@@ -40,6 +40,9 @@ pub enum BusError {
     /// The router behind the link has ended: the process must end too.
     #[error("the message router has stopped")]
     RouterStopped,
+    /// The in-process link refused.
+    #[error("in-process link: {0}")]
+    Link(String),
     /// The connection to the broker can't be made or kept.
     #[error("broker {address}: {reason}")]
     Connection {

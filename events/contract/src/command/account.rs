@@ -3,7 +3,7 @@
 
 use crate::enums::Role;
 use crate::ids::{AccountName, CellId, CustomerId, SiteId};
-use crate::text::Text;
+use crate::text::{Secret, Text};
 
 payload! {
     /// `account.add`.
@@ -16,7 +16,7 @@ payload! {
         /// Needed for role `device`.
         cell: Option<CellId>,
         /// 12 to 200 characters; without one nobody can log in until `account.rotate-secret`.
-        secret: Option<Text<200>>,
+        secret: Option<Secret>,
     }
 
     /// `account.grant`: adds roles and sites.
@@ -37,7 +37,7 @@ payload! {
     RotateSecret {
         account: AccountName,
         /// 12 to 200 characters.
-        secret: Text<200>,
+        secret: Secret,
     }
 
     /// `account.disable`: ends its sessions and refuses its tokens.

@@ -1,0 +1,157 @@
+//! What an event says, in plain words, for a person who reads the audit trail. Codes and numbers
+//! only: sealed text is kept beside, sealed.
+
+use std::fmt::Write;
+
+use mw_contract::{Event, Sealed};
+
+/// One sentence without a full stop.
+pub fn words(event: &Event) -> String {
+    match event {
+        Event::WorkOrderCreated(e) => {
+            let mut s = format!("created order {}: {} {} of {}", e.number, e.planned_qty, e.uom.as_str(), e.product_id);
+            if let Some(rev) = &e.product_rev {
+                let _ = write!(s, " rev {rev}");
+            }
+            let _ = write!(s, ", due {}", e.due_at);
+            s
+        }
+        Event::WorkOrderAmended(e) => {
+            let names: Vec<&str> = e.changed.keys().map(String::as_str).collect();
+            format!("amended {}", if names.is_empty() { "the order".to_owned() } else { names.join(", ") })
+        }
+        Event::WorkOrderPlanned(e) => format!("planned on {} from {} to {}", e.line_id, e.planned_start, e.planned_end),
+        Event::WorkOrderReleased(e) if e.shortages.is_empty() => "released".to_owned(),
+        Event::WorkOrderReleased(e) => {
+            let missing: Vec<String> = e.shortages.iter().map(|s| format!("{} {}", s.missing_qty, s.item_id)).collect();
+            format!("released although {} is missing", missing.join(", "))
+        }
+        Event::WorkOrderStarted(e) => format!("production started at {}", e.actual_start),
+        Event::WorkOrderHeld(e) => format!("put on hold ({}): {}", e.kind, e.reason),
+        Event::WorkOrderResumed(e) => format!("resumed to {} after {}", e.to_state, clock(e.held_for.0)),
+        Event::WorkOrderCompleted(e) => {
+            let short = if e.short_closed { ", short-closed" } else { "" };
+            format!("completed: {} good, {} scrap, {} rework{short}", e.good, e.scrap, e.rework)
+        }
+        Event::WorkOrderClosed(e) => {
+            let forced = if e.forced { ", before the late window ended" } else { "" };
+            format!("closed: {} good, {} scrap, labour {}, machine {}{forced}", e.good, e.scrap, clock(e.labour.0), clock(e.machine.0))
+        }
+        Event::WorkOrderCancelled(e) => format!("cancelled: {}", e.reason),
+        Event::OperationStarted(e) => {
+            format!("operation {}: {} started {} on {}", e.op, e.operator, e.kind, e.cell_id)
+        }
+        Event::OperationPaused(e) => {
+            let why = e.reason.as_ref().map_or_else(|| e.cause.to_string(), ToString::to_string);
+            format!("operation {}: session ended after {} ({why})", e.op, clock(e.session_duration.0))
+        }
+        Event::OperationResumed(e) => {
+            format!("operation {}: {} resumed on {} after {}", e.op, e.operator, e.cell_id, clock(e.paused_for.0))
+        }
+        Event::OperationQuantityReported(e) => {
+            let mut s = format!("operation {}: {} good", e.op, e.good);
+            for r in &e.scrap {
+                let _ = write!(s, ", {} scrap ({})", r.qty, r.reason);
+            }
+            for r in &e.rework {
+                let _ = write!(s, ", {} to rework ({})", r.qty, r.reason);
+            }
+            let _ = write!(s, " reported by {}", e.operator);
+            s
+        }
+        Event::OperationCompleted(e) => {
+            format!("operation {}: completed with {} good, {} scrap, {} in rework", e.op, e.good, e.scrap, e.rework_open)
+        }
+        Event::SerialsAllocated(e) => match e.serials.as_slice() {
+            [] => "allocated no serial numbers".to_owned(),
+            [one] => format!("allocated serial number {one}"),
+            [first, .., last] => format!("allocated {} serial numbers, {first} to {last}", e.serials.len()),
+        },
+        Event::UnitRegistered(e) => format!("registered unit {} as {} at operation {}", e.serial, e.result, e.op),
+        Event::NoteAdded(e) => match e.attachments.len() {
+            0 => "added a note".to_owned(),
+            n => format!("added a note with {n} attachments"),
+        },
+        Event::ReferencePut(e) => format!("put {} {}, revision {}", e.kind, e.code, e.revision),
+        Event::ReferenceRetired(e) => format!("retired {} {}", e.kind, e.code),
+        Event::AccountAdded(e) => format!("added account {} with {}", e.account, list(&e.roles, &e.sites)),
+        Event::AccountGranted(e) => format!("granted {} {}", e.account, list(&e.roles, &e.sites)),
+        Event::AccountRevoked(e) => format!("took from {} {}", e.account, list(&e.roles, &e.sites)),
+        Event::AccountSecretRotated(e) => format!("replaced the secret of {}", e.account),
+        Event::AccountDisabled(e) => format!("disabled account {}", e.account),
+        Event::AccountEnabled(e) => format!("enabled account {}", e.account),
+    }
+}
+
+fn list(roles: &[mw_contract::Role], sites: &[mw_contract::SiteId]) -> String {
+    let roles: Vec<String> = roles.iter().map(|r| format!("role {r}")).collect();
+    let sites = sites.iter().map(|s| format!("site {s}"));
+    let all: Vec<String> = roles.into_iter().chain(sites).collect();
+    if all.is_empty() { "nothing".to_owned() } else { all.join(", ") }
+}
+
+/// Seconds as `h:mm:ss`.
+pub fn clock(seconds: u64) -> String {
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// The reason code that an event gives.
+pub fn reason(event: &Event) -> Option<String> {
+    match event {
+        Event::WorkOrderHeld(e) => Some(e.reason.to_string()),
+        Event::WorkOrderCancelled(e) => Some(e.reason.to_string()),
+        Event::OperationPaused(e) => e.reason.as_ref().map(ToString::to_string),
+        Event::ReferenceRetired(e) => e.reason.as_ref().map(ToString::to_string),
+        Event::AccountDisabled(e) => e.reason.as_ref().map(ToString::to_string),
+        _ => None,
+    }
+}
+
+/// The one free text that an event carries for a reader: its note.
+pub fn note(event: &Event) -> Option<&Sealed> {
+    match event {
+        Event::WorkOrderCreated(e) => e.note.as_ref(),
+        Event::WorkOrderReleased(e) => e.note.as_ref(),
+        Event::WorkOrderHeld(e) => e.note.as_ref(),
+        Event::WorkOrderResumed(e) => e.note.as_ref(),
+        Event::WorkOrderCompleted(e) => e.note.as_ref(),
+        Event::WorkOrderClosed(e) => e.note.as_ref(),
+        Event::WorkOrderCancelled(e) => e.note.as_ref(),
+        Event::OperationPaused(e) => e.note.as_ref(),
+        Event::NoteAdded(e) => Some(&e.text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mw_contract::event::work_order::*;
+    use mw_contract::*;
+
+    #[test]
+    fn a_person_can_read_it() {
+        let held = WorkOrderHeldV1 {
+            reason: "quality_hold".parse().unwrap(),
+            kind: HoldKind::Held,
+            expected_resume_at: None,
+            resume_state: WorkOrderState::Released,
+            note: None,
+        };
+        assert_eq!(words(&held.clone().into()), "put on hold (held): quality_hold");
+        assert_eq!(reason(&held.into()).as_deref(), Some("quality_hold"));
+        let e = SerialsAllocatedV1 { serials: ["A-1", "A-2", "A-3"].map(|s| Text::new(s).unwrap()).to_vec() };
+        assert_eq!(words(&e.into()), "allocated 3 serial numbers, A-1 to A-3");
+        assert_eq!(clock(3_661), "1:01:01");
+    }
+
+    #[test]
+    fn a_note_is_never_in_the_words() {
+        let e = WorkOrderCancelledV1 {
+            reason: "no_demand".parse().unwrap(),
+            note: Some(Sealed::Plain("Mrs Miller rang".into())),
+        };
+        assert!(!words(&e.clone().into()).contains("Miller"));
+        assert!(note(&e.into()).is_some());
+    }
+}

@@ -1,0 +1,128 @@
+//! The API over HTTPS with the system's own CA.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{SECRET, System};
+
+/// A client with a token.
+#[derive(Clone)]
+pub struct Http {
+    agent: ureq::Agent,
+    base: String,
+    token: Option<String>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers, lower-case names.
+    pub headers: Vec<(String, String)>,
+    /// The body as text.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("not JSON ({e}): {}", self.text))
+    }
+
+    /// A header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+impl Http {
+    /// Without a token.
+    pub fn new(system: &System) -> Http {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let pem = std::fs::read(system.ca()).expect("the CA");
+        let cert = ureq::tls::Certificate::from_pem(&pem).expect("a certificate").to_owned();
+        let tls = ureq::tls::TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .root_certs(ureq::tls::RootCerts::new_with_certs(&[cert]))
+            .build();
+        let agent = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .build()
+            .into();
+        Http { agent, base: format!("https://localhost:{}", system.port("https")), token: None }
+    }
+
+    /// Logged in as a demo account.
+    pub fn login(system: &System, account: &str) -> Http {
+        let http = Http::new(system);
+        let a = http.form("/v1/token", &[("grant_type", "password"), ("username", account), ("password", SECRET)]);
+        assert_eq!(a.status, 200, "{}", a.text);
+        let token = a.json()["access_token"].as_str().expect("a token").to_owned();
+        Http { token: Some(token), ..http }
+    }
+
+    /// The same client with another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Http {
+        Http { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// Its token.
+    pub fn token(&self) -> &str {
+        self.token.as_deref().expect("a token")
+    }
+
+    /// GET.
+    pub fn get(&self, path: &str) -> Answer {
+        self.get_with(path, &[])
+    }
+
+    /// GET with headers.
+    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut r = self.agent.get(format!("{}{path}", self.base));
+        if let Some(t) = &self.token {
+            r = r.header("authorization", format!("Bearer {t}"));
+        }
+        for (k, v) in headers {
+            r = r.header(*k, *v);
+        }
+        answer(r.call())
+    }
+
+    /// POST of a form.
+    pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        answer(self.agent.post(format!("{}{path}", self.base)).send_form(fields.iter().copied()))
+    }
+
+    /// GET until the answer satisfies `ok`, at most 20 s: for what follows a command without a
+    /// position to wait for.
+    pub fn eventually(&self, path: &str, ok: impl Fn(&Answer) -> bool) -> Answer {
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            let a = self.get(path);
+            if ok(&a) {
+                return a;
+            }
+            assert!(std::time::Instant::now() < deadline, "{path} never became as expected: {} {}", a.status, a.text);
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn answer(r: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
+    let mut r = r.unwrap_or_else(|e| panic!("no answer: {e}"));
+    let headers = r
+        .headers()
+        .iter()
+        .map(|(k, v)| (k.as_str().to_ascii_lowercase(), String::from_utf8_lossy(v.as_bytes()).into_owned()))
+        .collect();
+    let status = r.status().as_u16();
+    let text = r.body_mut().read_to_string().unwrap_or_default();
+    Answer { status, headers, text }
+}
