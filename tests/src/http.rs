@@ -32,6 +32,24 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("not JSON ({e}): {}", self.text))
     }
 
+    /// The items of a list.
+    pub fn items(&self) -> Vec<Value> {
+        let body = self.json();
+        body["items"].as_array().unwrap_or_else(|| panic!("{}: no items in {}", self.status, self.text)).clone()
+    }
+
+    /// Must be a problem document of this status; gives it.
+    pub fn problem(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        let kind = self.header("content-type").unwrap_or_default();
+        assert!(kind.starts_with("application/problem+json"), "{kind}: {}", self.text);
+        let p = self.json();
+        assert!(p["type"].as_str().is_some_and(|t| !t.is_empty()), "{p}");
+        assert!(p["title"].as_str().is_some_and(|t| !t.is_empty()), "{p}");
+        assert_eq!(p["status"], status, "{p}");
+        p
+    }
+
     /// A header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
@@ -60,11 +78,21 @@ impl Http {
 
     /// Logged in as a demo account.
     pub fn login(system: &System, account: &str) -> Http {
+        Http::login_with(system, account, SECRET)
+    }
+
+    /// Logged in with a secret of its own.
+    pub fn login_with(system: &System, account: &str, secret: &str) -> Http {
         let http = Http::new(system);
-        let a = http.form("/v1/token", &[("grant_type", "password"), ("username", account), ("password", SECRET)]);
-        assert_eq!(a.status, 200, "{}", a.text);
+        let a = http.ask_token(account, secret);
+        assert_eq!(a.status, 200, "{account}: {}", a.text);
         let token = a.json()["access_token"].as_str().expect("a token").to_owned();
         Http { token: Some(token), ..http }
+    }
+
+    /// `POST /v1/token` with name and secret.
+    pub fn ask_token(&self, account: &str, secret: &str) -> Answer {
+        self.form("/v1/token", &[("grant_type", "password"), ("username", account), ("password", secret)])
     }
 
     /// The same client with another token.
@@ -100,6 +128,21 @@ impl Http {
         answer(self.agent.post(format!("{}{path}", self.base)).send_form(fields.iter().copied()))
     }
 
+    /// All items of a list, following `Link: rel="next"`.
+    pub fn list(&self, path: &str) -> Vec<Value> {
+        let mut out = Vec::new();
+        let mut next = Some(path.to_owned());
+        while let Some(path) = next {
+            let a = self.get(&path);
+            assert_eq!(a.status, 200, "{path}: {}", a.text);
+            out.extend(a.items());
+            let link = a.header("link").and_then(next_link).map(str::to_owned);
+            assert_eq!(link.is_some(), !a.json()["next"].is_null(), "Link and next say the same: {path}");
+            next = link.map(|l| l.strip_prefix(&self.base).unwrap_or(&l).to_owned());
+        }
+        out
+    }
+
     /// GET until the answer satisfies `ok`, at most 20 s: for what follows a command without a
     /// position to wait for.
     pub fn eventually(&self, path: &str, ok: impl Fn(&Answer) -> bool) -> Answer {
@@ -113,6 +156,11 @@ impl Http {
             std::thread::yield_now();
         }
     }
+}
+
+fn next_link(header: &str) -> Option<&str> {
+    let one = header.split(',').find(|l| l.contains("rel=\"next\""))?;
+    one.trim().strip_prefix('<')?.split_once('>').map(|(url, _)| url)
 }
 
 fn answer(r: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {

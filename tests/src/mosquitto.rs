@@ -1,6 +1,9 @@
 //! The mosquitto clients as a user types them.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use crate::{SECRET, System};
 
@@ -53,13 +56,66 @@ pub fn publish_tls(system: &System, protocol: Protocol, account: &str, topic: &s
         .expect("mosquitto_pub")
 }
 
-/// `mosquitto_sub` for `count` messages, at most 30 s; `-v` puts the topic before each payload.
-pub fn subscribe(system: &System, protocol: Protocol, account: &str, topic: &str, count: usize) -> Child {
-    base("mosquitto_sub", system, protocol, account, false)
-        .args(["-q", "1", "-t", topic, "-v", "-C", &count.to_string(), "-W", "30"])
-        .args(["-d"])
+/// A running `mosquitto_sub`.
+pub struct Subscriber {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+/// `mosquitto_sub -q 1 -v`, which has its subscription when this returns.
+pub fn subscribe(system: &System, protocol: Protocol, account: &str, topic: &str) -> Subscriber {
+    let typed = base("mosquitto_sub", system, protocol, account, false);
+    // Into a pipe it would keep its lines until a block is full.
+    let mut command = Command::new("stdbuf");
+    command.arg("-oL").arg(typed.get_program()).args(typed.get_args());
+    let mut child = command
+        .args(["-q", "1", "-t", topic, "-v", "-d"])
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .spawn()
-        .expect("mosquitto_sub")
+        .expect("stdbuf mosquitto_sub");
+    let out = child.stdout.take().expect("its standard output");
+    let (tx, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            if tx.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let s = Subscriber { child, lines };
+    s.line(|l| l.starts_with("Subscribed").then_some(()));
+    s
+}
+
+impl Subscriber {
+    fn line<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> T {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(l) => {
+                    if let Some(found) = wanted(&l) {
+                        return found;
+                    }
+                }
+                Err(e) => panic!("mosquitto_sub did not say what was expected: {e}"),
+            }
+        }
+    }
+
+    /// The next message: topic and payload.
+    pub fn message(&self) -> (String, String) {
+        self.line(|l| {
+            // Lines of -d begin with "Client".
+            let (topic, payload) = l.split_once(' ')?;
+            topic.starts_with("mw/").then(|| (topic.to_owned(), payload.to_owned()))
+        })
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
 }

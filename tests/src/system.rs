@@ -1,10 +1,12 @@
 //! One running program in a data directory of its own, ended by its process id.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Once, mpsc};
 use std::time::{Duration, Instant};
 
 /// How long a start may take, replay of the log included.
@@ -19,8 +21,49 @@ pub fn binary() -> PathBuf {
     let me = std::env::current_exe().expect("the path of this test");
     let profile = me.parent().and_then(Path::parent).expect("a target directory");
     let bin = profile.join("millwright");
+    static BUILD: Once = Once::new();
+    BUILD.call_once(|| {
+        if !bin.exists() {
+            let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            build.args(["build", "-p", "millwright"]);
+            if profile.ends_with("release") {
+                build.arg("--release");
+            }
+            build.status().expect("cargo build -p millwright");
+        }
+    });
     assert!(bin.exists(), "{} is not built: cargo build -p millwright", bin.display());
     bin
+}
+
+/// What a run of the program left.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; 124 when it had to be ended after a minute.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub out: String,
+    /// Its standard error.
+    pub err: String,
+}
+
+/// Runs the program to its end. It says nothing but what the user must see, and is ended after a
+/// minute: a start that should fail must not hang the tests when it succeeds.
+pub fn program(args: &[&str], env: &[(&str, &str)]) -> Ended {
+    let out = Command::new("timeout")
+        .args(["-k", "5", "60"])
+        .arg(binary())
+        .args(args)
+        .env("RUST_LOG", "off")
+        .envs(env.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts");
+    Ended {
+        code: out.status.code(),
+        out: String::from_utf8_lossy(&out.stdout).into_owned(),
+        err: String::from_utf8_lossy(&out.stderr).into_owned(),
+    }
 }
 
 /// One process with its listeners.
@@ -47,17 +90,28 @@ impl System {
         Self::start(data, &args, &[])
     }
 
-    /// Any service, with `--data`; waits for `ready`.
+    /// Any service, with `--data`; waits for `ready`. Its standard error is the test's.
     pub fn start(data: &Path, args: &[&str], env: &[(&str, &str)]) -> System {
+        Self::start_to(data, args, env, Stdio::inherit())
+    }
+
+    /// The same with its standard error in a file.
+    pub fn start_logging(data: &Path, args: &[&str], env: &[(&str, &str)], stderr: &Path) -> System {
+        let file = File::create(stderr).unwrap_or_else(|e| panic!("{}: {e}", stderr.display()));
+        Self::start_to(data, args, env, file.into())
+    }
+
+    fn start_to(data: &Path, args: &[&str], env: &[(&str, &str)], stderr: Stdio) -> System {
         let mut command = Command::new(binary());
         command
             .args(args)
             .arg("--data")
             .arg(data)
-            .envs(env.iter().copied())
             .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into()))
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            .stderr(stderr);
         let mut child = command.spawn().expect("the program starts");
         let out = child.stdout.take().expect("its standard output");
         let (tx, rest) = mpsc::channel();
@@ -88,16 +142,16 @@ impl System {
         }
     }
 
-    /// Runs to its end and gives exit code and standard error: for starts that must fail.
-    pub fn fails(args: &[&str]) -> (Option<i32>, String) {
-        let out = Command::new(binary()).args(args).stdin(Stdio::null()).output().expect("the program starts");
-        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
-    }
-
     /// The port of a listener.
     pub fn port(&self, name: &str) -> u16 {
         let addr = self.listeners.get(name).unwrap_or_else(|| panic!("no listener {name} in {:?}", self.lines));
         addr.rsplit(':').next().and_then(|p| p.parse().ok()).expect("a port")
+    }
+
+    /// The address of a listener.
+    pub fn addr(&self, name: &str) -> SocketAddr {
+        let addr = self.listeners.get(name).unwrap_or_else(|| panic!("no listener {name} in {:?}", self.lines));
+        addr.parse().unwrap_or_else(|e| panic!("{addr}: {e}"))
     }
 
     /// Its data directory.
@@ -116,19 +170,14 @@ impl System {
     }
 
     /// Another run of the same program on the same data directory, to its end.
-    pub fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let out = Command::new(binary())
-            .args(args)
-            .arg("--data")
-            .arg(&self.data)
-            .stdin(Stdio::null())
-            .output()
-            .expect("the program starts");
-        (
-            out.status.code(),
-            String::from_utf8_lossy(&out.stdout).into_owned(),
-            String::from_utf8_lossy(&out.stderr).into_owned(),
-        )
+    pub fn run(&self, args: &[&str]) -> Ended {
+        self.run_with(args, &[])
+    }
+
+    /// The same with variables.
+    pub fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Ended {
+        let data = self.data.to_string_lossy();
+        program(&[args, &["--data", &data]].concat(), env)
     }
 
     /// SIGKILL, and gone.

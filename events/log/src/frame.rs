@@ -304,7 +304,7 @@ fn read_rejection(r: &mut Reader<'_>) -> Result<Rejection, FrameError> {
     let message = r.str("message")?.to_owned();
     let field = if has & REJECTION_FIELD != 0 { Some(r.str("field")?.to_owned()) } else { None };
     let details = if has & REJECTION_DETAILS != 0 {
-        Some(r.parsed("details", |s| serde_json::from_str::<serde_json::Value>(s))?)
+        Some(r.parsed("details", serde_json::from_str::<serde_json::Value>)?)
     } else {
         None
     };

@@ -34,6 +34,6 @@ pub use checkpoint::{Checkpoint, CheckpointKey, VerifyingKey};
 pub use commit_writer::{Completion, Decider, Decision, Stopped, TrySubmit, Writer};
 pub use error::LogError;
 pub use memory::MemoryLog;
-pub use sled_log::{Durability, OpenOptions, SledLog};
+pub use sled_log::{AtRest, Durability, OpenOptions, SledLog};
 pub use traits::{EventLog, LocalReader, LogReader, StreamHead, Token};
 pub use vault::{Vault, VaultError};
