@@ -9,6 +9,8 @@ use std::time::Duration;
 pub struct Limits {
     /// The largest packet, fixed header included, in bytes.
     pub max_packet: usize,
+    /// The same for the product's own service accounts: they send pieces of the log.
+    pub max_service_packet: usize,
     /// The largest CONNECT in bytes: all that is read before an account is known.
     pub max_connect_packet: usize,
     /// The largest payload of a command in bytes.
@@ -55,6 +57,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             max_packet: 256 * 1024,
+            max_service_packet: 1024 * 1024,
             max_connect_packet: 96 * 1024,
             max_command: 64 * 1024,
             max_connections: 10_000,

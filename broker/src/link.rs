@@ -96,11 +96,18 @@ impl Core {
     }
 }
 
-impl Drop for Core {
-    fn drop(&mut self) {
+impl Core {
+    fn close(&self) {
         if let Some(mut tx) = self.tx.lock().take() {
+            // Fails only when the router is gone, and the link with it.
             let _ = send_all(&mut tx, &mut vec![goodbye()]);
         }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -119,23 +126,19 @@ pub struct LinkSender {
 /// The half that hears. It may run on a thread of its own.
 pub struct LinkReceiver {
     core: Arc<Core>,
-    rx: Option<LinkRx>,
+    rx: LinkRx,
     unscheduled: bool,
 }
 
 impl LocalLink {
-    /// Links `name`, which must be held by no other link. A link to a dead router is made too;
-    /// everything on it fails with [`LinkClosed`].
-    pub(crate) fn new(router: &RouterHandle, name: &str) -> LocalLink {
-        let (tx, rx) = match router.halves(name) {
-            Ok((tx, rx)) => (Some(tx), Some(rx)),
-            Err(LinkClosed) => (None, None),
-        };
-        let core = Arc::new(Core { tx: Mutex::new(tx) });
-        LocalLink {
+    /// Links `name`, which must be held by no other link.
+    pub(crate) fn new(router: &RouterHandle, name: &str) -> Result<LocalLink, LinkClosed> {
+        let (tx, rx) = router.halves(name)?;
+        let core = Arc::new(Core { tx: Mutex::new(Some(tx)) });
+        Ok(LocalLink {
             sender: LinkSender { core: Arc::clone(&core) },
             receiver: LinkReceiver { core, rx, unscheduled: false },
-        }
+        })
     }
 
     /// Both halves by themselves.
@@ -204,6 +207,18 @@ impl LinkSender {
     }
 }
 
+impl LinkSender {
+    /// Publishes what is a packet already.
+    pub(crate) fn send_packet(&self, packet: Packet) -> Result<(), LinkClosed> {
+        self.core.send(&mut vec![packet])
+    }
+
+    /// Ends the link for both halves: the receiver hears what is there and then fails.
+    pub fn close(&self) {
+        self.core.close();
+    }
+}
+
 pub(crate) fn packet_of(m: &Publish) -> Packet {
     let mut props = PropsOut::default();
     props.content_type(m.content_type.as_deref());
@@ -242,7 +257,7 @@ impl LinkReceiver {
     /// [`LinkClosed`]: the router is gone.
     pub async fn recv(&mut self) -> Result<Message, LinkClosed> {
         loop {
-            let next = self.rx.as_mut().ok_or(LinkClosed)?.next().await;
+            let next = self.rx.next().await;
             if let Some(m) = self.take(next.map_err(|_| LinkClosed)?)? {
                 return Ok(m);
             }
@@ -255,7 +270,7 @@ impl LinkReceiver {
     /// [`LinkClosed`]: the router is gone.
     pub fn recv_blocking(&mut self) -> Result<Message, LinkClosed> {
         loop {
-            let next = self.rx.as_mut().ok_or(LinkClosed)?.recv();
+            let next = self.rx.recv();
             if let Some(m) = self.take(next.map_err(|_| LinkClosed)?)? {
                 return Ok(m);
             }
@@ -269,7 +284,7 @@ impl LinkReceiver {
     pub fn try_recv(&mut self) -> Result<Option<Message>, LinkClosed> {
         use futures_util::FutureExt;
         loop {
-            let Some(next) = self.rx.as_mut().ok_or(LinkClosed)?.next().now_or_never() else { return Ok(None) };
+            let Some(next) = self.rx.next().now_or_never() else { return Ok(None) };
             if let Some(m) = self.take(next.map_err(|_| LinkClosed)?)? {
                 return Ok(Some(m));
             }
@@ -311,10 +326,7 @@ impl LinkReceiver {
         if tx.is_none() {
             return Err(LinkClosed);
         }
-        match &self.rx {
-            Some(rx) if std::mem::take(&mut self.unscheduled) => rx.ready().map_err(|_| LinkClosed),
-            _ => Ok(()),
-        }
+        if std::mem::take(&mut self.unscheduled) { self.rx.ready().map_err(|_| LinkClosed) } else { Ok(()) }
     }
 }
 

@@ -1,11 +1,13 @@
 //! `millwright`: arguments, configuration, wiring; nothing else.
 
+mod bench_mqtt;
 mod cli;
 mod client;
 mod commands;
 mod config;
 mod control;
 mod demo;
+mod history;
 mod tls;
 mod up;
 

@@ -53,6 +53,7 @@ pub struct Commands {
     waiting: HashMap<u16, String>,
     /// Everything ever sent, by command id.
     pub book: HashMap<String, Known>,
+    settled: usize,
 }
 
 impl Commands {
@@ -73,6 +74,7 @@ impl Commands {
             reply_topic: format!("mw/v1/{SITE}/rsp/{account}/{name}"),
             waiting: HashMap::new(),
             book: HashMap::new(),
+            settled: 0,
         }
     }
 
@@ -101,9 +103,9 @@ impl Commands {
         self.waiting.len()
     }
 
-    /// How many commands are settled.
+    /// How many commands were settled; one that was sent again may count again.
     pub fn settled(&self) -> usize {
-        self.book.values().filter(|k| k.is_settled()).count()
+        self.settled
     }
 
     /// The most that may wait for a PUBACK at once.
@@ -144,18 +146,19 @@ impl Commands {
         match c.recv(within) {
             Ok(Incoming::PubAck(packet, code)) => {
                 if let Some(id) = self.waiting.remove(&packet) {
-                    self.book.entry(id).or_default().acked = Some(code);
+                    self.note(id, |known| known.acked = Some(code));
                 }
             }
             Ok(Incoming::Message(m)) => {
                 let reply: Value = serde_json::from_slice(&m.payload).expect("a reply is JSON");
                 let id = reply["command_id"].as_str().unwrap_or_default().to_owned();
                 assert_eq!(m.correlation.as_deref(), Some(id.as_bytes()), "the reply carries its correlation data");
-                let known = self.book.entry(id).or_default();
-                known.replies += 1;
-                if known.reply.as_ref().is_none_or(is_retryable) {
-                    known.reply = Some(reply);
-                }
+                self.note(id, |known| {
+                    known.replies += 1;
+                    if known.reply.as_ref().is_none_or(is_retryable) {
+                        known.reply = Some(reply);
+                    }
+                });
             }
             Ok(Incoming::Disconnect(_)) | Err(Silence::Closed) => {
                 self.drop_connection();
@@ -165,6 +168,13 @@ impl Commands {
             Err(Silence::Timeout) => return Ok(false),
         }
         Ok(true)
+    }
+
+    fn note(&mut self, id: String, change: impl FnOnce(&mut Known)) {
+        let known = self.book.entry(id).or_default();
+        let before = known.is_settled();
+        change(known);
+        self.settled += usize::from(known.is_settled() && !before);
     }
 
     /// Publishes and waits for both reply and PUBACK; gives the reply, the new one when the
@@ -219,7 +229,11 @@ impl Commands {
     /// The same where the command must be refused with this code.
     pub fn rejected(&mut self, command: &Value, code: &str) -> Value {
         let reply = self.call(command);
-        assert_eq!((reply["status"].as_str(), reply["error"]["code"].as_str()), (Some("rejected"), Some(code)), "{reply}");
+        assert_eq!(
+            (reply["status"].as_str(), reply["error"]["code"].as_str()),
+            (Some("rejected"), Some(code)),
+            "{reply}"
+        );
         reply
     }
 }

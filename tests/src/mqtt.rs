@@ -154,7 +154,9 @@ impl Connection {
         let deadline = Instant::now() + ANSWER;
         loop {
             match self.fresh(deadline.saturating_duration_since(Instant::now()))? {
-                Incoming::SubAck(for_id, codes) if for_id == id => return codes.first().copied().ok_or(Silence::Closed),
+                Incoming::SubAck(for_id, codes) if for_id == id => {
+                    return codes.first().copied().ok_or(Silence::Closed);
+                }
                 other => self.early.push_back(other),
             }
         }

@@ -85,7 +85,8 @@ impl System {
 
     /// The same with more arguments.
     pub fn demo_with(data: &Path, more: &[&str]) -> System {
-        let mut args = vec!["up", "--demo", "--mqtt", "127.0.0.1:0", "--mqtts", "127.0.0.1:0", "--https", "127.0.0.1:0"];
+        let mut args =
+            vec!["up", "--demo", "--mqtt", "127.0.0.1:0", "--mqtts", "127.0.0.1:0", "--https", "127.0.0.1:0"];
         args.extend(more);
         Self::start(data, &args, &[])
     }
@@ -128,7 +129,9 @@ impl System {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = match system.rest.recv_timeout(left) {
                 Ok(l) => l,
-                Err(_) => panic!("not ready after {START:?}; it said {:?}; {:?}", system.lines, system.child.try_wait()),
+                Err(_) => {
+                    panic!("not ready after {START:?}; it said {:?}; {:?}", system.lines, system.child.try_wait())
+                }
             };
             let mut words = line.split_whitespace();
             if let (Some("listening"), Some(name), Some(addr)) = (words.next(), words.next(), words.next()) {

@@ -14,7 +14,7 @@ use lru::LruCache;
 use mw_contract::commit::{CommitHead, Head, NewCommit, NewEvent, Outcome, StoredCommit};
 use mw_contract::decide::{Actor, Allowance, Decision, DecisionContext, Domain, EventMeta};
 use mw_contract::{
-    AccountName, AggregateId, Command, CommandId, CommitNumber, ErrorCode, Event, EventId, Instant, Rejection, Reply,
+    AccountName, AggregateId, Command, CommandId, CommitNumber, ErrorCode, EventId, Instant, Rejection, Reply,
     ReplyStatus, Role, StreamId, Version, cloud,
 };
 use mw_log::{self as log, EventLog, Vault};
@@ -162,9 +162,10 @@ impl<D: Domain> CommandDecider<D> {
     }
 
     fn actor(&self, job: &Job, command: &Command) -> Result<Actor, Rejection> {
-        let account = self.accounts.account(&job.account).ok_or_else(|| {
-            Rejection::forbidden(format!("account {} is not known to this service", job.account))
-        })?;
+        let account = self
+            .accounts
+            .account(&job.account)
+            .ok_or_else(|| Rejection::forbidden(format!("account {} is not known to this service", job.account)))?;
         let grants = mw_policy::may_command(&account, command.command_type(), job.site.as_ref())?;
         let grants: Vec<(Role, Allowance)> = grants.iter().map(|g| (g.role, allowance(g.allowance))).collect();
         if grants.is_empty() {
@@ -208,7 +209,9 @@ impl<D: Domain> CommandDecider<D> {
         let t = command.command_type();
         // Additive commands of work orders are safe on any version; a tablet that sends the
         // version along must not lose its report over it.
-        if expected == actual || (!t.is_strict() && t.context() == mw_contract::Context::Production && derived(command).is_none()) {
+        if expected == actual
+            || (!t.is_strict() && t.context() == mw_contract::Context::Production && derived(command).is_none())
+        {
             return Ok(());
         }
         let since: Vec<String> = self
@@ -227,7 +230,11 @@ impl<D: Domain> CommandDecider<D> {
         .with("events_since", serde_json::json!(since)))
     }
 
-    fn decide_command(&mut self, job: &Job, command: &Command) -> Result<Result<(Decision, StreamId), Rejection>, Trouble> {
+    fn decide_command(
+        &mut self,
+        job: &Job,
+        command: &Command,
+    ) -> Result<Result<(Decision, StreamId), Rejection>, Trouble> {
         let actor = match self.actor(job, command) {
             Ok(a) => a,
             Err(r) => return Ok(Err(r)),
@@ -281,7 +288,10 @@ impl<D: Domain> CommandDecider<D> {
                 Ok(x) => x,
                 Err(bincode_error) => {
                     tracing::debug!(error = ?bincode_error, "event does not fit");
-                    return Ok(Err(Rejection::invalid("payload", "makes an event of more than 16384 bytes: send it in parts")));
+                    return Ok(Err(Rejection::invalid(
+                        "payload",
+                        "makes an event of more than 16384 bytes: send it in parts",
+                    )));
                 }
             };
             let entry = match states.entry(*stream) {
@@ -348,12 +358,16 @@ impl<D: Domain> CommandDecider<D> {
         }
     }
 
-    fn head_of(&mut self, job: &Job, id: CommandId, outcome: Outcome, decided: Option<&(Decision, Vec<NewEvent>)>) -> CommitHead {
+    fn head_of(
+        &mut self,
+        job: &Job,
+        id: CommandId,
+        outcome: Outcome,
+        decided: Option<&(Decision, Vec<NewEvent>)>,
+    ) -> CommitHead {
         let aggregate_id = decided.and_then(|(d, _)| d.existing).or(job.envelope.aggregate_id);
         let version = decided
-            .and_then(|(_, events)| {
-                events.iter().rev().find(|e| Some(e.stream.id) == aggregate_id).map(|e| e.version)
-            })
+            .and_then(|(_, events)| events.iter().rev().find(|e| Some(e.stream.id) == aggregate_id).map(|e| e.version))
             .unwrap_or(Version::ZERO);
         CommitHead {
             command_id: id,
@@ -402,12 +416,8 @@ impl<D: Domain> log::Decider for CommandDecider<D> {
             Seen::Other => self.seen(&job.account, reuse_id, &hash, job.received_at).map(|again| (Seen::Other, again)),
             s => Ok((s, Seen::Never)),
         });
-        let again = |stored_id, duplicate| Answer::Again {
-            account: job.account.clone(),
-            stored_id,
-            command_id: id,
-            duplicate,
-        };
+        let again =
+            |stored_id, duplicate| Answer::Again { account: job.account.clone(), stored_id, command_id: id, duplicate };
         let (stored_id, result) = match seen {
             Err(trouble) => {
                 let answer = self.unavailable(&job, &trouble);
@@ -518,12 +528,10 @@ pub fn reply_of(
             Reply { command_id: Some(command_id), ..c.reply(context, false) }
         }
         (Answer::Direct(reply), _) => *reply,
-        (Answer::Again { account, stored_id, command_id, duplicate }, _) => {
-            match log.outcome(&account, &stored_id) {
-                Ok(Some(c)) => Reply { command_id: Some(command_id), ..c.reply(context, duplicate) },
-                Ok(None) | Err(_) => lost(context, command_id),
-            }
-        }
+        (Answer::Again { account, stored_id, command_id, duplicate }, _) => match log.outcome(&account, &stored_id) {
+            Ok(Some(c)) => Reply { command_id: Some(command_id), ..c.reply(context, duplicate) },
+            Ok(None) | Err(_) => lost(context, command_id),
+        },
         (Answer::Committed { command_id }, None) => lost(context, command_id),
     }
 }
@@ -532,4 +540,3 @@ fn lost(context: mw_contract::Context, command_id: CommandId) -> Reply {
     let r = Rejection::new(ErrorCode::Unavailable, "the first outcome can't be read now; send it again");
     Reply { status: ReplyStatus::Rejected, ..Reply::rejected(Some(command_id), context, r) }
 }
-

@@ -166,7 +166,14 @@ impl RemoteReader {
                     && let (Ok(c), Ok(p)) = (c.parse(), p.parse())
                 {
                     let h = Head { commit: CommitNumber(c), position: Position(p) };
-                    head_tx.send_if_modified(|old| if h.commit > old.commit { *old = h; true } else { false });
+                    head_tx.send_if_modified(|old| {
+                        if h.commit > old.commit {
+                            *old = h;
+                            true
+                        } else {
+                            false
+                        }
+                    });
                 }
             }
         });
@@ -188,7 +195,14 @@ impl RemoteReader {
             while let Ok(chunk) = tokio::time::timeout_at(deadline, chunks.recv()).await {
                 let chunk = chunk.ok_or_else(|| wire("the bus has ended"))?;
                 if let Some((head, commits)) = read_chunk(&chunk, asking.number)? {
-                    self.head_tx.send_if_modified(|old| if head.commit > old.commit { *old = head; true } else { false });
+                    self.head_tx.send_if_modified(|old| {
+                        if head.commit > old.commit {
+                            *old = head;
+                            true
+                        } else {
+                            false
+                        }
+                    });
                     return Ok((head, commits));
                 }
             }

@@ -10,13 +10,13 @@ use mw_log::{EventLog, LogError, Vault, Writer};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::Accounts;
 use crate::bus::{Bus, BusError};
 use crate::clock::Clock;
 use crate::decider::{BeforeCommit, CommandDecider};
 use crate::inbox::{self, Job, Read, ReplyTo};
 use crate::metrics::Metrics;
 use crate::outbox::{Handover, Outbox, Watermark, reply_message};
-use crate::Accounts;
 
 /// Commands that wait for a decision; then the bus is read no further.
 const QUEUE: usize = 4096;
@@ -149,7 +149,12 @@ impl CommandService {
 
     /// Decides one command of a caller in this process, by the same way as every other: it is
     /// attributed to `account` and checked by the same policy.
-    pub async fn execute(&self, account: AccountName, site: Option<SiteId>, payload: &[u8]) -> Result<Reply, RuntimeError> {
+    pub async fn execute(
+        &self,
+        account: AccountName,
+        site: Option<SiteId>,
+        payload: &[u8],
+    ) -> Result<Reply, RuntimeError> {
         let (tx, rx) = oneshot::channel();
         match inbox::job(account, site, payload, self.context, self.clock.now(), ReplyTo::Local(tx)) {
             Read::Job(job) => {

@@ -12,9 +12,7 @@ use std::time::{Duration, Instant as Clock};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mw_contract::commit::{CommitHead, Head, NewCommit, NewEvent, Outcome, StoredCommit};
-use mw_contract::{
-    AccountName, AggregateId, AggregateKind, CommandId, EventId, Instant, StreamId, Version,
-};
+use mw_contract::{AccountName, AggregateId, AggregateKind, CommandId, EventId, Instant, StreamId, Version};
 use uuid::Uuid;
 
 use crate::commit_writer::{Completion, Decider, Decision, Writer};

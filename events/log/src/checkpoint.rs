@@ -200,11 +200,8 @@ impl CheckpointKey {
                 let key = CheckpointKey::from_seed(&seed).map_err(|e| trouble(path, e))?;
                 let mut b = Zeroizing::new(vec![ALGORITHM]);
                 b.extend_from_slice(&*seed);
-                let text = Zeroizing::new(format!(
-                    "PRIVATE+KEY+{KEY_NAME}+{}+{}\n",
-                    hex(&key.public.id()),
-                    B64.encode(&*b)
-                ));
+                let text =
+                    Zeroizing::new(format!("PRIVATE+KEY+{KEY_NAME}+{}+{}\n", hex(&key.public.id()), B64.encode(&*b)));
                 files::create_dir(&files::parent(path))?;
                 files::replace(path, text.as_bytes(), true)?;
                 key

@@ -264,8 +264,7 @@ fn head(r: &mut Reader<'_>) -> Result<CommitHead, FrameError> {
     let recorded_at = r.instant("recorded at")?;
     let occurred_at = r.instant("occurred at")?;
     let device = if has & HAS_DEVICE != 0 { Some(r.str("device")?.into()) } else { None };
-    let correlation_id =
-        if has & HAS_CORRELATION != 0 { Some(CorrelationId(r.uuid("correlation id")?)) } else { None };
+    let correlation_id = if has & HAS_CORRELATION != 0 { Some(CorrelationId(r.uuid("correlation id")?)) } else { None };
     let causation_id = if has & HAS_CAUSATION != 0 { Some(CausationId(r.uuid("causation id")?)) } else { None };
     let outcome = match r.u8("outcome")? {
         0 => Outcome::Accepted,
@@ -399,8 +398,11 @@ impl<'a> Reader<'a> {
 
     fn str(&mut self, field: &'static str) -> Result<&'a str, FrameError> {
         let at = self.at;
-        std::str::from_utf8(self.bytes(field)?)
-            .map_err(|e| FrameError::Body { field, at, reason: format!("is not UTF-8: {e}") })
+        std::str::from_utf8(self.bytes(field)?).map_err(|e| FrameError::Body {
+            field,
+            at,
+            reason: format!("is not UTF-8: {e}"),
+        })
     }
 
     fn parsed<T, E: fmt::Display>(
@@ -409,8 +411,7 @@ impl<'a> Reader<'a> {
         parse: impl FnOnce(&'a str) -> Result<T, E>,
     ) -> Result<T, FrameError> {
         let at = self.at;
-        parse(self.str(field)?)
-            .map_err(|e| FrameError::Body { field, at, reason: format!("is not one: {e}") })
+        parse(self.str(field)?).map_err(|e| FrameError::Body { field, at, reason: format!("is not one: {e}") })
     }
 
     fn known<T>(&self, field: &'static str, v: Option<T>) -> Result<T, FrameError> {

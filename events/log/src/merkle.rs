@@ -79,8 +79,7 @@ impl Frontier {
         let (size, rest) = b.split_first_chunk::<8>()?;
         let size = u64::from_be_bytes(*size);
         let (nodes, odd) = rest.as_chunks::<32>();
-        (odd.is_empty() && nodes.len() == size.count_ones() as usize)
-            .then(|| Frontier { size, nodes: nodes.to_vec() })
+        (odd.is_empty() && nodes.len() == size.count_ones() as usize).then(|| Frontier { size, nodes: nodes.to_vec() })
     }
 }
 

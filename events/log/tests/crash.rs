@@ -94,7 +94,9 @@ fn nothing_acknowledged_is_lost_by_sigkill() {
             let Some((_, line)) = line.split_once("acked ") else { continue };
             let f: Vec<&str> = line.split(' ').collect();
             let [number, command, bytes] = f[..] else { continue };
-            let (Ok(number), Ok(command), Ok(bytes)) = (number.parse(), command.parse(), bytes.parse()) else { continue };
+            let (Ok(number), Ok(command), Ok(bytes)) = (number.parse(), command.parse(), bytes.parse()) else {
+                continue;
+            };
             let before = acked.insert(CommitNumber(number), (CommandId(command), bytes));
             assert!(before.is_none(), "round {round}: commit {number} was acknowledged twice");
             heard += 1;

@@ -11,7 +11,8 @@ use mw_contract::Context;
 use mw_contract::commit::{Head, StoredCommit};
 use mw_log::bench::commit_of;
 use mw_log::{
-    CheckpointKey, Completion, Decider, Decision, EventLog, LogError, MemoryLog, OpenOptions, SledLog, TrySubmit, Writer,
+    CheckpointKey, Completion, Decider, Decision, EventLog, LogError, MemoryLog, OpenOptions, SledLog, TrySubmit,
+    Writer,
 };
 
 enum Told {

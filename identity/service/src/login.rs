@@ -194,17 +194,18 @@ impl Login {
         self.throttle.check(account, address, Instant::now()).map_err(LoginError::Busy)?;
 
         let began = self.cache.epoch();
-        let right = {
+        // The permit is held until the answer is counted, or those in line would be checked first.
+        let (right, _permit) = {
             let store = self.store.clone();
             // A name that can't exist is looked up all the same: it must cost the same.
             let account: String = account.chars().take(64).collect();
             let too_long = secret.len() > MAX_SECRET;
             let secret = Zeroizing::new(if too_long { String::new() } else { secret.to_owned() });
             let run = tokio::task::spawn_blocking(move || {
-                let _permit = permit;
-                store.verify(&account, &secret).map(|right| right && !too_long)
+                (store.verify(&account, &secret).map(|right| right && !too_long), permit)
             });
-            run.await.map_err(|_| LoginError::Unavailable)?.map_err(unavailable)?
+            let (right, permit) = run.await.map_err(|_| LoginError::Unavailable)?;
+            (right.map_err(unavailable)?, permit)
         };
         let found = name.and_then(|n| self.gate.directory.get(&n)).filter(|a| right && may_log_in(a));
         match found {

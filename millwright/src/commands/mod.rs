@@ -40,3 +40,49 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
 pub fn block_on<F: Future>(f: F) -> Result<F::Output> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(f))
 }
+
+/// A plain table with these headings.
+pub fn table<const N: usize>(headings: [&str; N]) -> comfy_table::Table {
+    let mut t = comfy_table::Table::new();
+    t.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_header(headings);
+    t
+}
+
+/// Shows how long work goes on: a spinner with a count on a terminal, a line every 10 s elsewhere.
+pub fn spinner(what: &'static str) -> Progress {
+    use std::io::IsTerminal;
+    let bar = std::io::stderr().is_terminal().then(|| {
+        let style = indicatif::ProgressStyle::with_template("{spinner} {human_pos} {msg}, {per_sec}");
+        let style = style.unwrap_or_else(|_| indicatif::ProgressStyle::default_spinner());
+        indicatif::ProgressBar::new_spinner().with_style(style).with_message(what)
+    });
+    Progress { bar, what, said: std::time::Instant::now() }
+}
+
+/// See [`spinner`].
+pub struct Progress {
+    bar: Option<indicatif::ProgressBar>,
+    what: &'static str,
+    said: std::time::Instant,
+}
+
+impl Progress {
+    /// So many are done.
+    pub fn set_position(&mut self, n: u64) {
+        match &self.bar {
+            Some(b) => b.set_position(n),
+            None if self.said.elapsed().as_secs() >= 10 => {
+                self.said = std::time::Instant::now();
+                eprintln!("{n} {}", self.what);
+            }
+            None => {}
+        }
+    }
+
+    /// It is over.
+    pub fn finish_and_clear(&self) {
+        if let Some(b) = &self.bar {
+            b.finish_and_clear();
+        }
+    }
+}

@@ -15,7 +15,7 @@ use rumqttc::Transport;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, Packet, PublishProperties};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::{Bus, BusError, Inbound, Outbound};
 
@@ -43,6 +43,9 @@ const INBOX: usize = 4096;
 struct Outbox {
     waiting: VecDeque<Outbound>,
     in_flight: VecDeque<Outbound>,
+    /// `None` while there is no connection. A new one for each connection: what an old one still
+    /// held in its channel must not be sent beside what the outbox sends again.
+    client: Option<AsyncClient>,
 }
 
 struct Shared {
@@ -54,11 +57,19 @@ struct Shared {
 
 /// The remote adapter.
 pub struct RemoteBus {
-    client: AsyncClient,
     shared: Arc<Shared>,
     inbox: tokio::sync::Mutex<mpsc::Receiver<Inbound>>,
     address: String,
-    connected: tokio::sync::watch::Receiver<bool>,
+    connected: watch::Receiver<bool>,
+    tasks: [tokio::task::JoinHandle<()>; 2],
+}
+
+impl Drop for RemoteBus {
+    fn drop(&mut self) {
+        for t in &self.tasks {
+            t.abort();
+        }
+    }
 }
 
 impl RemoteBus {
@@ -74,24 +85,22 @@ impl RemoteBus {
         if let Some(tls) = config.tls {
             options.set_transport(Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(tls)));
         }
-        let (client, mut events) = AsyncClient::new(options, WINDOW * 2);
         // Request and reply over a socket with Nagle's algorithm cost 40 ms each.
-        let mut network = events.network_options.clone();
+        let mut network = options.network_options();
         network.set_tcp_nodelay(true);
-        events.network_options = network;
+        options.set_network_options(network);
 
         let shared = Arc::new(Shared {
-            outbox: Mutex::new(Outbox { waiting: VecDeque::new(), in_flight: VecDeque::new() }),
+            outbox: Mutex::new(Outbox { waiting: VecDeque::new(), in_flight: VecDeque::new(), client: None }),
             filters: Mutex::new(Vec::new()),
             work: Notify::new(),
             room: Notify::new(),
         });
         let (inbox_tx, inbox_rx) = mpsc::channel(INBOX);
-        let (connected_tx, connected) = tokio::sync::watch::channel(false);
-        let poller = Poller { client: client.clone(), shared: shared.clone(), inbox: inbox_tx, connected: connected_tx };
-        tokio::spawn(poller.run(events, address.clone()));
-        tokio::spawn(send(client.clone(), shared.clone(), connected.clone()));
-        RemoteBus { client, shared, inbox: tokio::sync::Mutex::new(inbox_rx), address, connected }
+        let (connected_tx, connected) = watch::channel(false);
+        let poller = Poller { shared: shared.clone(), inbox: inbox_tx, connected: connected_tx };
+        let tasks = [tokio::spawn(poller.run(options, address.clone())), tokio::spawn(send(shared.clone()))];
+        RemoteBus { shared, inbox: tokio::sync::Mutex::new(inbox_rx), address, connected, tasks }
     }
 
     /// Waits for the first CONNACK.
@@ -111,34 +120,51 @@ impl RemoteBus {
 }
 
 struct Poller {
-    client: AsyncClient,
     shared: Arc<Shared>,
     inbox: mpsc::Sender<Inbound>,
-    connected: tokio::sync::watch::Sender<bool>,
+    connected: watch::Sender<bool>,
 }
 
 impl Poller {
-    async fn run(self, mut events: EventLoop, address: String) {
+    async fn run(self, options: MqttOptions, address: String) {
         let mut pause = Duration::from_millis(50);
+        while !self.inbox.is_closed() {
+            let (client, events) = AsyncClient::new(options.clone(), WINDOW * 2);
+            let why = self.connection(client, events, &address).await;
+            {
+                let mut out = self.shared.outbox.lock();
+                out.client = None;
+                let mut again: VecDeque<Outbound> = out.in_flight.drain(..).collect();
+                again.append(&mut out.waiting);
+                out.waiting = again;
+            }
+            if self.connected.send_replace(false) {
+                tracing::warn!(%address, error = %why, "lost the broker; trying again");
+                pause = Duration::from_millis(50);
+            } else {
+                tracing::info!(%address, error = %why, "no connection to the broker yet; trying again");
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    /// Until it breaks: the reason.
+    async fn connection(&self, client: AsyncClient, mut events: EventLoop, address: &str) -> String {
         loop {
             match events.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                    pause = Duration::from_millis(50);
                     tracing::info!(%address, "connected to the broker");
-                    {
-                        let mut out = self.shared.outbox.lock();
-                        let mut again: VecDeque<Outbound> = out.in_flight.drain(..).collect();
-                        again.append(&mut out.waiting);
-                        out.waiting = again;
-                    }
                     let filters: Vec<Filter> =
                         self.shared.filters.lock().iter().map(|f| Filter::new(f.clone(), QoS::AtLeastOnce)).collect();
-                    if !filters.is_empty() {
-                        // From a task of its own: a request inside the event loop's own task
-                        // waits for ever once the request channel is full.
-                        let client = self.client.clone();
-                        tokio::spawn(async move { client.subscribe_many(filters).await.ok() });
+                    // Never from inside the event loop's own task: once the request channel is
+                    // full such a call waits for ever. This one is the first into an empty channel.
+                    if !filters.is_empty()
+                        && let Err(e) = client.try_subscribe_many(filters)
+                    {
+                        return e.to_string();
                     }
+                    self.shared.outbox.lock().client = Some(client.clone());
                     self.connected.send_replace(true);
                     self.shared.work.notify_one();
                 }
@@ -156,42 +182,34 @@ impl Poller {
                         correlation_data: props.correlation_data,
                     };
                     if self.inbox.send(message).await.is_err() {
-                        return;
+                        return "the service has ended".into();
+                    }
+                }
+                Ok(Event::Incoming(Packet::SubAck(ack))) => {
+                    use rumqttc::v5::mqttbytes::v5::SubscribeReasonCode::Success;
+                    if let Some(code) = ack.return_codes.iter().find(|c| !matches!(c, Success(_))) {
+                        // The service is deaf: better to say so and try again than to stay silent.
+                        return format!("a subscription was refused: {code:?}");
                     }
                 }
                 Ok(_) => {}
-                Err(e) => {
-                    if self.connected.send_replace(false) {
-                        tracing::warn!(%address, error = %e, "lost the broker; trying again");
-                    } else {
-                        tracing::debug!(%address, error = %e, "no broker yet");
-                    }
-                    if self.inbox.is_closed() {
-                        return;
-                    }
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(2));
-                }
+                Err(e) => return e.to_string(),
             }
         }
     }
 }
 
 /// Moves messages from the outbox to the client, in order, while there is a connection and room.
-async fn send(client: AsyncClient, shared: Arc<Shared>, connected: tokio::sync::watch::Receiver<bool>) {
+async fn send(shared: Arc<Shared>) {
     loop {
         let next = {
             let mut out = shared.outbox.lock();
-            if *connected.borrow() && out.in_flight.len() < WINDOW {
-                out.waiting.pop_front().inspect(|m| out.in_flight.push_back(m.clone()))
-            } else {
-                None
+            match out.client.clone().filter(|_| out.in_flight.len() < WINDOW) {
+                Some(c) => out.waiting.pop_front().inspect(|m| out.in_flight.push_back(m.clone())).map(|m| (c, m)),
+                None => None,
             }
         };
-        let Some(m) = next else {
-            if Arc::strong_count(&shared) <= 2 && shared.outbox.lock().waiting.is_empty() {
-                return;
-            }
+        let Some((client, m)) = next else {
             shared.work.notified().await;
             continue;
         };
@@ -201,9 +219,8 @@ async fn send(client: AsyncClient, shared: Arc<Shared>, connected: tokio::sync::
             content_type: m.content_type.map(str::to_owned),
             ..PublishProperties::default()
         };
-        if client.publish_with_properties(m.topic, QoS::AtLeastOnce, false, m.payload, props).await.is_err() {
-            return;
-        }
+        // When this fails the connection is gone, and the outbox sends it again.
+        let _ = client.publish_with_properties(m.topic, QoS::AtLeastOnce, false, m.payload, props).await;
     }
 }
 
@@ -211,8 +228,9 @@ async fn send(client: AsyncClient, shared: Arc<Shared>, connected: tokio::sync::
 impl Bus for RemoteBus {
     async fn subscribe(&self, filter: &str) -> Result<(), BusError> {
         self.shared.filters.lock().push(filter.to_owned());
-        if self.is_connected() {
-            self.client.subscribe(filter, QoS::AtLeastOnce).await.map_err(|e| self.lost(&e.to_string()))?;
+        let client = self.shared.outbox.lock().client.clone();
+        if let Some(client) = client {
+            client.subscribe(filter, QoS::AtLeastOnce).await.map_err(|e| self.lost(&e.to_string()))?;
         }
         Ok(())
     }

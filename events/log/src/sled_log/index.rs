@@ -141,7 +141,9 @@ impl Found {
         match Found::read(&path) {
             Ok(Some(f)) => return Ok(f),
             Ok(None) => {}
-            Err(e) => tracing::warn!(path = %path.display(), error = %e, "the log's index can't be read; making it anew"),
+            Err(e) => {
+                tracing::warn!(path = %path.display(), error = %e, "the log's index can't be read; making it anew")
+            }
         }
         Found::fresh(path)
     }
@@ -271,8 +273,7 @@ fn run(shared: &Shared, mut conn: Connection, commits: &Receiver<Arc<StoredCommi
     while let Ok(first) = commits.recv() {
         batch.push(first);
         batch.extend(commits.try_iter().take(MAX_TRANSACTION - 1));
-        let leaf =
-            batch.last().map(|c| crate::merkle::leaf_hash(&crate::frame::encode_stored(c))).unwrap_or_default();
+        let leaf = batch.last().map(|c| crate::merkle::leaf_hash(&crate::frame::encode_stored(c))).unwrap_or_default();
         if let Err(e) = write(&mut conn, &batch, &leaf) {
             let e = trouble(&shared.path)(e);
             tracing::error!(error = %e, "the log's index can't be written");
@@ -342,9 +343,11 @@ impl Index {
             return Ok(Some(StreamHead { version: *version, token: Token(n.0) }));
         }
         let found = s.ask(|conn| {
-            conn.prepare_cached("SELECT version, commit_no FROM events WHERE stream = ?1 ORDER BY version DESC LIMIT 1")?
-                .query_row([key], |r| Ok((r.get::<_, i64>(0)? as u64, r.get::<_, i64>(1)? as u64)))
-                .optional()
+            conn.prepare_cached(
+                "SELECT version, commit_no FROM events WHERE stream = ?1 ORDER BY version DESC LIMIT 1",
+            )?
+            .query_row([key], |r| Ok((r.get::<_, i64>(0)? as u64, r.get::<_, i64>(1)? as u64)))
+            .optional()
         })?;
         Ok(found.map(|(v, c)| {
             let head = StreamHead { version: Version(v), token: Token(c) };

@@ -125,8 +125,10 @@ impl SledLog {
         let last = store.last()?;
         let frontier = match store.frontier()? {
             None => Frontier::default(),
-            Some(b) => Frontier::from_bytes(&b)
-                .ok_or_else(|| LogError::Corrupt { commit: last, reason: "the Merkle frontier can't be read".into() })?,
+            Some(b) => Frontier::from_bytes(&b).ok_or_else(|| LogError::Corrupt {
+                commit: last,
+                reason: "the Merkle frontier can't be read".into(),
+            })?,
         };
         if frontier.size() != last.0 {
             let reason = format!("the Merkle frontier is of {} commits, the log has {last}", frontier.size());

@@ -190,7 +190,10 @@ impl Store {
                 return Err(self.engine("a record has a key that no log writes"));
             };
             if let Some((n, _)) = open.filter(|&open| open != (number, part)) {
-                return Err(LogError::Corrupt { commit: CommitNumber(n), reason: "a part of its frame is missing".into() });
+                return Err(LogError::Corrupt {
+                    commit: CommitNumber(n),
+                    reason: "a part of its frame is missing".into(),
+                });
             }
             if open.is_none() && part != 0 {
                 let reason = "the first part of its frame is missing".into();

@@ -1,0 +1,25 @@
+//! What `--demo` adds: the reference data of a small plant, through the ordinary command path.
+
+use anyhow::Result;
+use mw_contract::CommandId;
+use mw_runtime::CommandService;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::up::identity::expect_done;
+
+/// Puts the documents that are not there yet. Command ids follow from kind, code and document, so
+/// that every start may send them again: what was done is answered as a duplicate.
+pub async fn reference_data(production: &CommandService) -> Result<()> {
+    for (kind, code, document) in mw_production::demo::DOCUMENTS {
+        let name = format!("demo:{kind}:{code}:{document}");
+        let id = CommandId(Uuid::new_v5(&mw_contract::ids::NAMESPACE, name.as_bytes()));
+        let document: serde_json::Value = serde_json::from_str(document)?;
+        let command = json!({
+            "command_id": id, "type": "reference.put",
+            "payload": {"kind": kind, "code": code, "document": document},
+        });
+        expect_done(production, command.to_string().into_bytes()).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! The data directory: one process at a time, and where everything in it lies.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use mw_contract::Context;
+use mw_log::{CheckpointKey, OpenOptions, SledLog, Vault};
+
+/// A locked data directory. The lock ends with the process, however it ends.
+pub struct Data {
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Data {
+    /// Makes the directory where it is missing, and locks it.
+    pub fn lock(dir: &Path) -> Result<Arc<Self>> {
+        std::fs::create_dir_all(dir).with_context(|| format!("data directory {}", dir.display()))?;
+        let path = dir.join("lock");
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .with_context(|| format!("data directory {}", dir.display()))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Arc::new(Data { dir: dir.to_owned(), _lock: lock })),
+            Err(TryLockError::WouldBlock) => bail!(
+                "data directory {} is in use by another millwright; stop it, or give --data another directory",
+                dir.display()
+            ),
+            Err(TryLockError::Error(e)) => Err(e).with_context(|| format!("data directory {}", dir.display())),
+        }
+    }
+
+    /// A file or directory below it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The directory itself.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Opens a context's log; the key that signs its head is made at the first start.
+    pub fn log(&self, context: Context) -> Result<Arc<SledLog>> {
+        let key = CheckpointKey::load_or_create(&self.path("keys/checkpoint.key"))?;
+        Ok(SledLog::open(OpenOptions::under(&self.dir, context, Arc::new(key)))?)
+    }
+
+    /// Opens the keys of a context's data subjects.
+    pub fn vault(&self, context: Context) -> Result<Arc<Vault>> {
+        Ok(Arc::new(Vault::open(&self.path("vault").join(context.as_str()))?))
+    }
+}
+
+/// The contexts that have a log here, whether or not a service runs.
+pub fn contexts_with_a_log(data: &Path) -> Vec<Context> {
+    let has_log = |c: &Context| data.join("logs").join(c.as_str()).join("db").exists();
+    Context::ALL.iter().copied().filter(has_log).collect()
+}
