@@ -28,7 +28,7 @@ torture: ## the slow forms: crash, power loss (root) and the two-minute soak
 	./tests/prepare.sh
 	cargo build --release -p millwright
 	MILLWRIGHT_TORTURE=1 cargo test --release -p mw-log --test crash --test power_loss -- --nocapture
-	MILLWRIGHT_TORTURE=1 MILLWRIGHT_BIN=$(CURDIR)/target/release/millwright cargo test --release -p mw-blackbox --test soak -- --nocapture
+	MILLWRIGHT_TORTURE=1 MILLWRIGHT_BIN=$(CURDIR)/target/release/millwright cargo test --release -p mw-blackbox --test soak --test restart -- --nocapture
 
 bench: build ## the figures of README, side by side in one run
 	./bench/run.sh

@@ -25,10 +25,10 @@ done
 [ -x "$BIN" ] || { echo "bench: $BIN is not built: make build" >&2; exit 1; }
 
 work=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/tmp}}/mw-bench.XXXXXX")
-pids=()
 finish() {
-    # Only what this script started.
-    for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null || true; done
+    # Only what this shell started and what still runs.
+    local p
+    for p in $(jobs -pr); do kill "$p" 2>/dev/null || true; done
     wait 2>/dev/null || true
     rm -rf "$work"
 }
@@ -43,7 +43,6 @@ start() {
     RUST_LOG=warn "$BIN" up --demo --data "$1" --mqtt 127.0.0.1:0 --mqtts off --https 127.0.0.1:0 --rate-limit 0 \
         >"$work/out" 2>>"$work/stderr" &
     pid=$!
-    pids+=("$pid")
     mqtt="" https="" ready=""
     exec 3<"$work/out"
     while read -r -t 300 -u 3 word name addr; do
@@ -56,7 +55,6 @@ start() {
     [ -n "$ready" ] || { say "the system did not start:"; cat "$work/stderr" >&2; exit 1; }
     # Whatever else it prints must not block it.
     cat <&3 >/dev/null &
-    pids+=("$!")
     exec 3<&-
 }
 
@@ -104,7 +102,6 @@ CONF
         peer=$!
         for _ in $(seq 50); do
             if mosquitto_pub -h 127.0.0.1 -p "$peer_port" -t probe -n 2>/dev/null; then
-                pids+=("$peer")
                 return
             fi
             kill -0 "$peer" 2>/dev/null || break

@@ -124,7 +124,6 @@ impl Registry {
         control: &Arc<Control>,
         clean: bool,
         max_per_account: usize,
-        shared_ids: bool,
     ) -> Result<Joined, JoinError> {
         loop {
             let older = {
@@ -148,7 +147,7 @@ impl Registry {
                         i.clients.insert(client_id.into(), Entry { account: account.clone(), slot, state });
                         return Ok(Joined { slot, session: None, will: None });
                     }
-                    Some(e) if e.account != *account && !shared_ids => return Err(JoinError::OtherAccount),
+                    Some(e) if e.account != *account => return Err(JoinError::OtherAccount),
                     Some(e) => match &e.state {
                         State::Connected(c) => Arc::clone(c),
                         State::Kept { .. } => {

@@ -120,6 +120,9 @@ pub struct BrokerArgs {
     pub common: Common,
     #[command(flatten)]
     pub listeners: Listeners,
+    /// Make the demo's accounts, whose secret everybody knows. Loopback only.
+    #[arg(long)]
+    pub demo: bool,
     /// No accounts, every topic allowed, no withheld acknowledgements. Loopback only.
     #[arg(long)]
     pub open_for_testing: bool,
@@ -138,6 +141,9 @@ pub struct ServiceArgs {
     /// File with this service's secret (or MILLWRIGHT_SERVICE_SECRET).
     #[arg(long, env = "MILLWRIGHT_SERVICE_SECRET_FILE", value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
+    /// Put the demo's reference data.
+    #[arg(long)]
+    pub demo: bool,
 }
 
 #[derive(Args, Clone, Default)]

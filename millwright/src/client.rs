@@ -80,6 +80,9 @@ pub fn options(remote: &Remote, client_id: &str, account: &str, secret: &str) ->
     o.set_credentials(account, secret);
     o.set_keep_alive(Duration::from_secs(30));
     o.set_clean_start(true);
+    let mut network = o.network_options();
+    network.set_tcp_nodelay(true);
+    o.set_network_options(network);
     if url.tls {
         let ca = remote.ca.as_ref().context("mqtts needs the server's CA: --ca FILE (for a development system DIR/tls/ca.pem)")?;
         o.set_transport(Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(tls::client(ca)?)));
@@ -94,9 +97,6 @@ pub async fn send(remote: &Remote, context: Context, payload: Vec<u8>, timeout: 
     let name = AccountName::new(&account)?;
     let client_id = format!("send-{}", Uuid::now_v7().simple());
     let (client, mut events) = AsyncClient::new(options(remote, &client_id, &account, &secret)?, 16);
-    let mut network = events.network_options.clone();
-    network.set_tcp_nodelay(true);
-    events.network_options = network;
 
     let reply_topic = topics::reply(&remote.site, &name);
     let correlation = Uuid::now_v7().as_bytes().to_vec();

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use mw_contract::Instant;
+use mw_contract::{AccountName, Instant};
 use serde::Deserialize;
 
-use crate::cli::{Common, Listeners, LogFormat, UpArgs};
+use crate::cli::{Common, Listeners, LogFormat, ServiceArgs, UpArgs};
 
 /// `millwright.toml`: the same names as the flags, with underscores.
 #[derive(Deserialize, Default)]
@@ -26,6 +26,8 @@ pub struct File {
     demo: Option<bool>,
     insecure_demo: Option<bool>,
     clock: Option<String>,
+    broker: Option<String>,
+    ca: Option<PathBuf>,
     /// Service accounts and the files with their secrets: `[service_secrets]`.
     #[serde(default)]
     pub service_secrets: std::collections::BTreeMap<String, PathBuf>,
@@ -217,6 +219,54 @@ fn days(text: &str) -> Result<jiff::SignedDuration> {
     Ok(jiff::SignedDuration::from_hours(n.saturating_mul(24)))
 }
 
+/// One service alone.
+pub struct Service {
+    /// Its name, which is its account.
+    pub name: &'static str,
+    /// Data directory and log lines.
+    pub base: Base,
+    /// Where the broker is.
+    pub broker: String,
+    /// CA of the broker's certificate.
+    pub ca: Option<PathBuf>,
+    /// What proves it to the broker.
+    pub secret: String,
+}
+
+/// What a service alone needs.
+pub fn service(args: &ServiceArgs, name: &'static str) -> Result<Service> {
+    let file = file(&args.common)?;
+    let broker = args.broker.clone().or_else(|| file.broker.clone());
+    let named = args.secret_file.as_deref().or_else(|| file.service_secrets.get(name).map(PathBuf::as_path));
+    let secret = secret("MILLWRIGHT_SERVICE_SECRET", named)?;
+    Ok(Service {
+        name,
+        base: base(&args.common, &file),
+        broker: broker.context("where is the broker? give --broker mqtts://HOST:8883")?,
+        ca: args.ca.clone().or_else(|| file.ca.clone()),
+        secret: secret.with_context(|| format!("no secret of service {name}: give --secret-file FILE"))?,
+    })
+}
+
+/// The accounts of services and their secrets, from the files that `[service_secrets]` names.
+pub fn service_secrets(file: &File) -> Result<Vec<(AccountName, String)>> {
+    let mut found = Vec::new();
+    for (name, path) in &file.service_secrets {
+        let account = AccountName::new(name).with_context(|| format!("[service_secrets] {name}"))?;
+        let secret = read_secret(path)?;
+        if secret.len() < 12 {
+            bail!("secret file {}: a service's secret has at least 12 characters", path.display());
+        }
+        found.push((account, secret));
+    }
+    Ok(found)
+}
+
+fn read_secret(path: &Path) -> Result<String> {
+    let s = std::fs::read_to_string(path).with_context(|| format!("secret file {}", path.display()))?;
+    Ok(s.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 /// A secret: the variable, or the file that `VARIABLE_FILE` or `named` says.
 pub fn secret(variable: &str, named: Option<&Path>) -> Result<Option<String>> {
     if let Ok(s) = std::env::var(variable) {
@@ -225,10 +275,7 @@ pub fn secret(variable: &str, named: Option<&Path>) -> Result<Option<String>> {
     let path = named.map(Path::to_path_buf).or_else(|| std::env::var_os(format!("{variable}_FILE")).map(PathBuf::from));
     match path {
         None => Ok(None),
-        Some(p) => {
-            let s = std::fs::read_to_string(&p).with_context(|| format!("secret file {}", p.display()))?;
-            Ok(Some(s.trim_end_matches(['\r', '\n']).to_owned()))
-        }
+        Some(p) => read_secret(&p).map(Some),
     }
 }
 

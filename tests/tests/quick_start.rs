@@ -198,7 +198,7 @@ fn the_api_refuses_with_problem_documents_and_says_how_it_is() {
     assert!(bad.to_string().contains("product"), "the allowed parameters are named: {bad}");
     let bad = http.get("/v1/work-orders?state=burning").problem(400);
     assert!(bad.to_string().contains("in_progress"), "the allowed states are named: {bad}");
-    http.get("/v1/work-orders?limit=501").problem(400);
+    http.get("/v1/work-orders?limit=many").problem(400);
     http.get("/v1/work-orders?sort=colour").problem(400);
     http.get(&format!("/v1/work-orders/{}", story::new_id())).problem(404);
     http.get("/v1/nothing-here").problem(404);

@@ -30,7 +30,6 @@ pub enum Version {
 pub mod reason {
     #![allow(missing_docs)]
     pub const SUCCESS: u8 = 0x00;
-    pub const DISCONNECT_WITH_WILL: u8 = 0x04;
     pub const NO_SUBSCRIPTION_EXISTED: u8 = 0x11;
     pub const UNSPECIFIED: u8 = 0x80;
     pub const MALFORMED: u8 = 0x81;
@@ -47,7 +46,6 @@ pub mod reason {
     pub const SESSION_TAKEN_OVER: u8 = 0x8e;
     pub const FILTER_INVALID: u8 = 0x8f;
     pub const TOPIC_INVALID: u8 = 0x90;
-    pub const RECEIVE_MAXIMUM_EXCEEDED: u8 = 0x93;
     pub const TOPIC_ALIAS_INVALID: u8 = 0x94;
     pub const PACKET_TOO_LARGE: u8 = 0x95;
     pub const QUOTA_EXCEEDED: u8 = 0x97;

@@ -14,7 +14,6 @@ pub(super) mod id {
     pub const SUBSCRIPTION_ID: u8 = 0x0b;
     pub const SESSION_EXPIRY: u8 = 0x11;
     pub const ASSIGNED_CLIENT_ID: u8 = 0x12;
-    pub const SERVER_KEEP_ALIVE: u8 = 0x13;
     pub const AUTH_METHOD: u8 = 0x15;
     pub const AUTH_DATA: u8 = 0x16;
     pub const REQUEST_PROBLEM: u8 = 0x17;

@@ -110,7 +110,15 @@ impl Outbox {
     /// Runs until the writer is gone.
     pub async fn run(mut self, mut from: mpsc::UnboundedReceiver<Durable>) -> Result<(), crate::RuntimeError> {
         let mut written = Monotonic::now();
-        while let Some(batch) = from.recv().await {
+        loop {
+            let batch = match tokio::time::timeout(WATERMARK_EVERY, from.recv()).await {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                Err(_) => {
+                    self.watermark.flush();
+                    continue;
+                }
+            };
             let mut commits: Vec<Arc<StoredCommit>> = Vec::new();
             let mut replies = Vec::with_capacity(batch.len());
             for (commit, ticket) in batch {

@@ -77,6 +77,10 @@ impl CommandService {
     pub async fn start<D: Domain>(domain: D, parts: Parts) -> Result<Arc<Self>, RuntimeError> {
         let context = domain.context();
         let Parts { log, vault, accounts, clock, bus, state_dir, metrics, before_commit } = parts;
+        if let Err(e) = std::fs::create_dir_all(&state_dir) {
+            // Without it more is published again than needed, and nothing else.
+            tracing::warn!(dir = %state_dir.display(), error = %e, "can't keep how far publishing has come");
+        }
         let decider = {
             let log = log.clone();
             tokio::task::spawn_blocking(move || CommandDecider::open(domain, log, accounts, vault, before_commit))

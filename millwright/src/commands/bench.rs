@@ -167,7 +167,7 @@ fn create() -> Vec<u8> {
     let id = Uuid::now_v7();
     json!({
         "command_id": Uuid::now_v7(), "type": "work-order.create", "aggregate_id": id,
-        "payload": {"product_id": "bracket-10", "quantity": "10", "due_at": "2030-01-01T00:00:00.000Z"},
+        "payload": {"product_id": "bracket-10", "planned_qty": "10", "uom": "H87", "due_at": "2030-01-01T00:00:00.000Z"},
     })
     .to_string()
     .into_bytes()
