@@ -268,3 +268,56 @@ async fn housekeeping(shared: Arc<Shared>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::auth::{AuthFailure, Principal};
+    use crate::router::{goodbye, send_all};
+
+    struct Nobody;
+
+    #[async_trait]
+    impl Authenticator for Nobody {
+        async fn authenticate(&self, _: &str, _: &[u8], _: IpAddr) -> Result<Principal, AuthFailure> {
+            Err(AuthFailure::BadCredentials)
+        }
+        fn account(&self, _: &AccountName) -> Option<Arc<mw_policy::Account>> {
+            None
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_dead_router_is_noticed_and_said() {
+        let broker = Broker::start(BrokerConfig::default(), Arc::new(Nobody)).unwrap();
+        let mut link = broker.link("service").unwrap();
+        // What no other code here may do: speak on a link that has ended. It panics the router.
+        let (mut tx, rx) = broker.shared.router.halves("doomed").unwrap();
+        send_all(&mut tx, &mut vec![goodbye()]).unwrap();
+        rx.ready().unwrap();
+        let patience = Duration::from_secs(10);
+        let why = tokio::time::timeout(patience, broker.failed()).await.unwrap();
+        assert_eq!(why, "the router's thread ended");
+        assert!(tokio::time::timeout(patience, link.recv()).await.unwrap().is_err());
+        assert!(matches!(broker.link("late"), Err(BrokerError::RouterDied(_))));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_stopped_broker_has_not_failed() {
+        let broker = Broker::start(BrokerConfig::default(), Arc::new(Nobody)).unwrap();
+        let shared = Arc::clone(&broker.shared);
+        broker.shutdown().await;
+        drop(broker);
+        // The watch of replies lets go of what it shares when it ends.
+        let began = Instant::now();
+        while Arc::strong_count(&shared) > 1 {
+            assert!(began.elapsed() < Duration::from_secs(10), "a task or thread is left");
+            tokio::task::yield_now().await;
+        }
+        assert!(shared.failed.borrow().is_none());
+    }
+}

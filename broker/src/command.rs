@@ -177,7 +177,9 @@ mod tests {
     fn the_id_is_found_wherever_it_stands() {
         for s in [
             format!(r#"{{"command_id":"{ID}"}}"#),
-            format!(r#" {{"type":"x","payload":{{"command_id":"no","a":[1,2.5,null,true,"é\n"]}},"command_id":"{ID}"}} "#),
+            format!(
+                r#" {{"type":"x","payload":{{"command_id":"no","a":[1,2.5,null,true,"é\n"]}},"command_id":"{ID}"}} "#
+            ),
             format!(r#"{{"command\u005fid":"{ID}"}}"#),
         ] {
             assert_eq!(command_id(s.as_bytes(), 65_536).unwrap().to_string(), ID, "{s}");

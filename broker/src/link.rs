@@ -243,10 +243,8 @@ pub(crate) fn subscribe_packet(path: String, qos: u8, id: Option<u32>) -> Packet
     let qos = if qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
     let filter =
         Filter { path, qos, nolocal: false, preserve_retain: false, retain_forward_rule: RetainForwardRule::Never };
-    let props = id.map(|id| rumqttd::protocol::SubscribeProperties {
-        id: usize::try_from(id).ok(),
-        user_properties: Vec::new(),
-    });
+    let props = id
+        .map(|id| rumqttd::protocol::SubscribeProperties { id: usize::try_from(id).ok(), user_properties: Vec::new() });
     Packet::Subscribe(rumqttd::protocol::Subscribe { pkid: 1, filters: vec![filter] }, props)
 }
 

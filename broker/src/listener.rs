@@ -54,8 +54,9 @@ pub(crate) struct Place(Arc<Shared>);
 impl Place {
     fn take(shared: &Arc<Shared>) -> Option<Place> {
         let max = shared.limits.max_connections;
-        let took =
-            shared.connections.fetch_update(AcqRel, std::sync::atomic::Ordering::Acquire, |n| (n < max).then_some(n + 1));
+        let took = shared
+            .connections
+            .fetch_update(AcqRel, std::sync::atomic::Ordering::Acquire, |n| (n < max).then_some(n + 1));
         took.ok()?;
         shared.metrics.connections.inc();
         Some(Place(Arc::clone(shared)))

@@ -153,8 +153,7 @@ impl Registry {
                         State::Kept { .. } => {
                             let old = std::mem::replace(&mut e.state, State::Connected(Arc::clone(control)));
                             let State::Kept { keep, .. } = old else { unreachable!("matched above") };
-                            let (session, will) =
-                                if clean { (None, keep.will) } else { (Some(keep.session), None) };
+                            let (session, will) = if clean { (None, keep.will) } else { (Some(keep.session), None) };
                             return Ok(Joined { slot: e.slot, session, will });
                         }
                     },

@@ -5,6 +5,7 @@
 //! client a reconnect (the connection closes after the outcome timeout and the command is sent
 //! again), never a lost command.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -48,10 +49,10 @@ pub(crate) struct Withheld {
 impl Withheld {
     fn add(&self, key: Key, w: Waiter) {
         let mut t = self.table.lock();
-        if t.first.contains_key(&key) {
-            t.more.entry(key).or_default().push_back(w);
+        if let Entry::Vacant(e) = t.first.entry(key) {
+            e.insert(w);
         } else {
-            t.first.insert(key, w);
+            t.more.entry(key).or_default().push_back(w);
         }
     }
 
@@ -184,8 +185,7 @@ impl HeldBack {
     /// Gives out every acknowledgement that has none waiting before it.
     pub fn drain(&mut self, mut give: impl FnMut(u16, u8, &'static str)) {
         for line in self.lines.values_mut() {
-            while let Some((packet_id, (code, why))) =
-                line.held.front().and_then(|h| h.code.map(|c| (h.packet_id, c)))
+            while let Some((packet_id, (code, why))) = line.held.front().and_then(|h| h.code.map(|c| (h.packet_id, c)))
             {
                 line.held.pop_front();
                 line.base += 1;

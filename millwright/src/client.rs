@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use mw_contract::{AccountName, Context, Reply, topics};
 use rumqttc::Transport;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, Packet, PublishProperties};
+use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, Packet, PublishProperties, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, MqttOptions};
 use uuid::Uuid;
 
@@ -128,7 +128,7 @@ pub async fn send(remote: &Remote, context: Context, payload: Vec<u8>, timeout: 
                     let why = a.properties.and_then(|p| p.reason_string).unwrap_or_else(|| format!("{:?}", a.reason));
                     bail!("the broker refused the command: {why}");
                 }
-                Ok(Event::Incoming(Packet::SubAck(a))) if a.return_codes.iter().any(|c| (*c).clone() as u8 >= 0x80) => {
+                Ok(Event::Incoming(Packet::SubAck(a))) if a.return_codes.iter().any(|c| !matches!(c, SubscribeReasonCode::Success(_))) => {
                     bail!("the broker refused the subscription to {reply_topic}: is {} a site of {account}?", remote.site);
                 }
                 Ok(Event::Incoming(Packet::Disconnect(d))) => bail!("the broker closed the connection: {:?}", d.reason_code),

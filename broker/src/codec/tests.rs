@@ -166,7 +166,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..600), v in versions(),
     ) {
         if let Ok(Some((_, n))) = parse_frame(&bytes, v, 512) {
-            prop_assert!(n <= bytes.len() && n <= 512 && n >= 2);
+            prop_assert!(n <= bytes.len() && (2..=512).contains(&n));
         }
     }
 

@@ -14,8 +14,7 @@ use crate::registry::Unacked;
 impl Conn {
     /// Is there room for another message?
     pub(super) fn may_take(&self) -> bool {
-        self.out.len() < self.shared.limits.max_write_queue
-            && self.unanswered < usize::from(self.terms.receive_maximum)
+        self.out.len() < self.shared.limits.max_write_queue && self.unanswered < usize::from(self.terms.receive_maximum)
     }
 
     /// Takes what the router has, up to a bound. Is there more at once?
@@ -41,8 +40,7 @@ impl Conn {
         let payload = std::mem::take(&mut f.publish.payload);
         let (router_id, router_qos) = router_ids(&f.publish);
         let subscription_ids = f.properties.map(|p| p.subscription_identifiers).unwrap_or_default();
-        let mut entry =
-            InFlight { router_id, packet_id: 0, done: true, topic: Vec::new(), cursor: f.cursor };
+        let mut entry = InFlight { router_id, packet_id: 0, done: true, topic: Vec::new(), cursor: f.cursor };
         self.put(&mut entry, &topic, payload, router_qos, &subscription_ids);
         if router_qos > 0 {
             if !entry.done {
@@ -62,13 +60,12 @@ impl Conn {
         router_qos: u8,
         subscription_ids: &[usize],
     ) {
-        let metrics = self.shared.metrics.clone();
         let Some(m) = Incoming::read(payload) else {
-            metrics.publishes_dropped.inc();
+            self.shared.metrics.publishes_dropped.inc();
             return;
         };
         let Ok(expiry) = m.remaining() else {
-            metrics.publishes_dropped.inc();
+            self.shared.metrics.publishes_dropped.inc();
             return;
         };
         let Ok(name) = std::str::from_utf8(topic) else { return };
@@ -89,10 +86,10 @@ impl Conn {
             payload: &m.payload,
         };
         if delivery.put(&mut self.out, self.terms.version, self.terms.max_packet) {
-            metrics.publishes_out.inc();
+            self.shared.metrics.publishes_out.inc();
             entry.done = entry.packet_id == 0;
         } else {
-            metrics.publishes_dropped.inc();
+            self.shared.metrics.publishes_dropped.inc();
             entry.packet_id = 0;
         }
     }

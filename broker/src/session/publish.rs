@@ -235,8 +235,11 @@ impl Conn {
         self.shared.metrics.commands.inc();
         self.forward(p, topic);
         if p.qos > 0 {
-            let counts =
-                if target.account == self.name { Arc::clone(&self.counts) } else { self.shared.accounts.get_or_add(&target.account) };
+            let counts = if target.account == self.name {
+                Arc::clone(&self.counts)
+            } else {
+                self.shared.accounts.get_or_add(&target.account)
+            };
             let control = Arc::clone(&self.control);
             self.held.wait_for(&self.shared.withheld, &control, &counts, target.context, id, p.packet_id, now);
         }
@@ -263,8 +266,7 @@ impl Conn {
             Err(e) => tracing::error!(error = %e, "a reply could not be written"),
         }
         if p.qos > 0 {
-            let code =
-                if self.terms.version == Version::V5 { reason::PAYLOAD_FORMAT_INVALID } else { reason::SUCCESS };
+            let code = if self.terms.version == Version::V5 { reason::PAYLOAD_FORMAT_INVALID } else { reason::SUCCESS };
             self.held.answer(target.context, p.packet_id, code, "not a JSON object with a command_id", now);
         }
     }

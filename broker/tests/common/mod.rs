@@ -168,7 +168,13 @@ pub fn reply_json(id: &str, context: &str, retryable: Option<bool>) -> Vec<u8> {
 pub fn reply_to(m: &Message, payload: Vec<u8>) -> Publish {
     let account = m.topic.split('/').nth(4).unwrap();
     let topic = m.response_topic.clone().unwrap_or_else(|| format!("mw/v1/plant-1/rsp/{account}"));
-    Publish { topic, payload: payload.into(), qos: 1, correlation_data: m.correlation_data.clone(), ..Publish::default() }
+    Publish {
+        topic,
+        payload: payload.into(),
+        qos: 1,
+        correlation_data: m.correlation_data.clone(),
+        ..Publish::default()
+    }
 }
 
 pub fn uuid(n: u32) -> String {
@@ -484,6 +490,29 @@ impl Client {
         (u16::from_be_bytes([f.body[0], f.body[1]]), f.body.get(2).copied().unwrap_or(0))
     }
 
+    /// A message and a PUBACK, whichever comes first.
+    pub async fn message_or_puback(&mut self, id: u16, code: u8) -> Heard {
+        let mut acked = false;
+        while !acked || self.inbox.is_empty() {
+            let f = self.frame().await.expect("a message or a PUBACK");
+            if f.first >> 4 == 3 {
+                let m = self.read_message(&f).await;
+                self.inbox.push_back(m);
+            } else {
+                let got = (u16::from_be_bytes([f.body[0], f.body[1]]), f.body.get(2).copied().unwrap_or(0));
+                assert_eq!((f.first, got), (0x40, (id, code)));
+                acked = true;
+            }
+        }
+        self.inbox.pop_front().unwrap()
+    }
+
+    /// Is it still served? Closed is an answer too.
+    pub async fn alive(&mut self) -> bool {
+        self.try_send(&[0xc0, 0]).await;
+        self.answer().await.is_some_and(|f| f.first == 0xd0)
+    }
+
     /// A round trip through the broker: all that came before is done.
     pub async fn ping(&mut self) {
         self.send(&[0xc0, 0]).await;
@@ -494,6 +523,7 @@ impl Client {
     /// Waits for the broker to close; gives the reason of its DISCONNECT, if it sent one.
     pub async fn closed(&mut self) -> Option<u8> {
         let mut reason = None;
+        self.acks = false;
         while let Some(f) = self.answer().await {
             if f.first == 0xe0 {
                 reason = Some(f.body[0]);

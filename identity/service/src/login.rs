@@ -85,6 +85,7 @@ pub struct TokenReply {
 }
 
 /// Checks tokens against the directory: all that a process without secrets needs.
+#[derive(Clone)]
 pub struct TokenGate {
     /// The accounts.
     pub directory: Arc<Directory>,

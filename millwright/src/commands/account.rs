@@ -24,7 +24,7 @@ async fn dispatch(command: AccountCommand) -> Result<ExitCode> {
     match command {
         AccountCommand::Add { account, roles, sites, customer, cell, common } => {
             let secret = new_secret()?;
-            let mut payload = json!({"account": account, "roles": roles, "sites": sites, "secret": secret});
+            let mut payload = json!({"account": account, "roles": roles, "sites": sites, "secret": secret.text});
             for (field, value) in [("customer_id", customer), ("cell", cell)] {
                 if let Some(v) = value {
                     payload[field] = json!(v);
@@ -44,7 +44,7 @@ async fn dispatch(command: AccountCommand) -> Result<ExitCode> {
         }
         AccountCommand::RotateSecret { account, common } => {
             let secret = new_secret()?;
-            let payload = json!({"account": account, "secret": secret});
+            let payload = json!({"account": account, "secret": secret.text});
             change(&common, "account.rotate-secret", &account, payload, Some(&secret)).await
         }
         AccountCommand::Grant { account, roles, sites, common } => {
@@ -59,15 +59,21 @@ async fn dispatch(command: AccountCommand) -> Result<ExitCode> {
     }
 }
 
-/// A secret from the variable or its file, else a random one.
-fn new_secret() -> Result<String> {
-    match config::secret("MILLWRIGHT_NEW_SECRET", None)? {
-        Some(s) => Ok(s),
-        None => Ok(mw_identity::random_secret()?),
-    }
+/// The secret of an account, and whether it must be shown because nobody else knows it.
+struct NewSecret {
+    text: String,
+    made_here: bool,
 }
 
-async fn change(common: &Common, kind: &str, account: &str, payload: Value, secret: Option<&str>) -> Result<ExitCode> {
+/// A secret from the variable or its file, else a random one.
+fn new_secret() -> Result<NewSecret> {
+    Ok(match config::secret("MILLWRIGHT_NEW_SECRET", None)? {
+        Some(text) => NewSecret { text, made_here: false },
+        None => NewSecret { text: mw_identity::random_secret()?, made_here: true },
+    })
+}
+
+async fn change(common: &Common, kind: &str, account: &str, payload: Value, secret: Option<&NewSecret>) -> Result<ExitCode> {
     let name = AccountName::new(account).with_context(|| format!("account {account:?}"))?;
     let command = json!({
         "command_id": Uuid::now_v7(), "type": kind, "aggregate_id": ids::account_id(&name), "payload": payload,
@@ -83,8 +89,8 @@ async fn change(common: &Common, kind: &str, account: &str, payload: Value, secr
         return Ok(ExitCode::from(1));
     }
     println!("{kind} {account}: done");
-    if let Some(s) = secret {
-        println!("secret: {s}");
+    if let Some(s) = secret.filter(|s| s.made_here) {
+        println!("secret: {}", s.text);
         println!("It is shown this once; a lost one is replaced by: millwright account rotate-secret {account}");
     }
     Ok(ExitCode::SUCCESS)

@@ -44,7 +44,8 @@ pub fn block_on<F: Future>(f: F) -> Result<F::Output> {
 /// A plain table with these headings.
 pub fn table<const N: usize>(headings: [&str; N]) -> comfy_table::Table {
     let mut t = comfy_table::Table::new();
-    t.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_header(headings);
+    // Lines between columns would come along when a cell is copied.
+    t.load_preset(comfy_table::presets::NOTHING).set_header(headings);
     t
 }
 

@@ -435,9 +435,16 @@ impl Drop for SledLog {
 }
 
 /// A log at rest, to be checked as it lies there: no index, no comparison with its signed head.
+///
+/// It is a copy that is opened, for sled mends what it finds damaged, and a check must leave the
+/// damage as it is. The copy is made beside the log (in the system's temporary directory when
+/// that can't be written) and goes away with this value; it takes as much space as the log.
 pub struct AtRest {
     context: Context,
     store: Store,
+    // Dropped in this order: sled first, then its files, then the lock on the original.
+    _copy: tempfile::TempDir,
+    _lock: File,
 }
 
 impl AtRest {
@@ -448,8 +455,30 @@ impl AtRest {
             let e = io::Error::new(io::ErrorKind::NotFound, "there is no log here");
             return Err(LogError::io("opening", dir)(e));
         }
-        Ok(AtRest { context, store: Store::open(dir, 16 * 1024 * 1024, None)? })
+        let lock = store::lock(dir)?;
+        let beside = dir.parent().unwrap_or(dir);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".check-");
+        let copy = builder.tempdir_in(beside).or_else(|_| builder.tempdir());
+        let copy = copy.map_err(LogError::io("making a copy of", dir))?;
+        copy_files(dir, copy.path()).map_err(LogError::io("making a copy of", dir))?;
+        let store = Store::open(copy.path(), 16 * 1024 * 1024, None)?;
+        Ok(AtRest { context, store, _copy: copy, _lock: lock })
     }
+}
+
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir(&target)?;
+            copy_files(&entry.path(), &target)?;
+        } else if entry.file_name() != "lock" {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 impl Frames for AtRest {

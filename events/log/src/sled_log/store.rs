@@ -59,18 +59,7 @@ impl Store {
     /// Opens or makes the store. `sync` is `None` when nothing need survive a power loss.
     pub fn open(dir: &Path, cache_bytes: u64, sync: Option<SyncFn>) -> Result<Self, LogError> {
         files::create_dir(dir)?;
-        let path = dir.join("lock");
-        let lock = fs::OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(LogError::io("opening", &path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(LogError::InUse(dir.to_owned())),
-            Err(fs::TryLockError::Error(e)) => return Err(LogError::io("locking", &path)(e)),
-        }
+        let lock = lock(dir)?;
         for entry in fs::read_dir(dir).map_err(LogError::io("listing", dir))? {
             let entry = entry.map_err(LogError::io("listing", dir))?;
             let name = entry.file_name();
@@ -252,6 +241,18 @@ impl Store {
     #[cfg(test)]
     pub fn raw_part(&self, number: u64, part: u16) -> Option<Vec<u8>> {
         self.db.get(key(number, part)).unwrap().map(|v| v.to_vec())
+    }
+}
+
+/// Takes the directory for this process alone.
+pub(super) fn lock(dir: &Path) -> Result<File, LogError> {
+    let path = dir.join("lock");
+    let mut options = fs::OpenOptions::new();
+    let lock = options.create(true).truncate(false).write(true).open(&path).map_err(LogError::io("opening", &path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => Err(LogError::InUse(dir.to_owned())),
+        Err(fs::TryLockError::Error(e)) => Err(LogError::io("locking", &path)(e)),
     }
 }
 

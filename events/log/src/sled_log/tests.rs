@@ -225,3 +225,32 @@ fn the_head_is_signed_at_a_clean_end_and_about_every_second_before() {
     let c = checkpoint::read(&o.checkpoint, o.key.public(), Context::Production).unwrap().unwrap();
     assert_eq!((c.size, c.root), (3, log.frontier().root()));
 }
+
+#[test]
+fn checking_a_log_at_rest_changes_no_byte_of_it_however_damaged_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(filled(dir.path(), 200, 300));
+    let logs = dir.path().join("logs/production");
+    let db = logs.join("db");
+    let sound = std::fs::read(&db).unwrap();
+    let used = sound.iter().rposition(|b| *b != 0).unwrap();
+    let mut found = 0;
+    for at in (0..used).step_by(used / 12) {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x40;
+        std::fs::write(&db, &bytes).unwrap();
+        let bad = match AtRest::open(&logs, Context::Production) {
+            Err(_) => true,
+            Ok(log) => verify(&log, None, &|_| Ok(()), &mut |_| {}).is_err(),
+        };
+        found += u32::from(bad);
+        assert!(std::fs::read(&db).unwrap() == bytes, "byte {at}: the file was altered");
+    }
+    assert!(found > 0, "not one of the flips was noticed");
+    std::fs::write(&db, &sound).unwrap();
+    let log = AtRest::open(&logs, Context::Production).unwrap();
+    assert_eq!(verify(&log, None, &|_| Ok(()), &mut |_| {}).unwrap().commits, 200);
+    drop(log);
+    let left: Vec<_> = std::fs::read_dir(dir.path().join("logs")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["production"], "the copy is gone");
+}
