@@ -78,12 +78,15 @@ async fn subscribers_of_a_busy_topic_may_say_goodbye() {
             sender.publish_many(vec![one.clone(); 50]).unwrap();
         }
     });
-    for round in 0..15 {
-        for v in BOTH {
-            for qos in [0, 1] {
-                let mut c = f.client(v, &format!("leaver-{qos}"), "planner-1").await;
+    // Several at once, so that connections come and go between any two steps of the router.
+    let mut leavers = Vec::new();
+    for (who, (v, qos)) in [(V4, 0), (V4, 1), (V5, 0), (V5, 1), (V4, 0), (V5, 1)].into_iter().enumerate() {
+        let addr = f.addr;
+        leavers.push(tokio::spawn(async move {
+            for round in 0..40 {
+                let mut c = Connect::new(v, &format!("leaver-{who}"), "planner-1").open(addr).await;
                 assert_eq!(c.subscribe(BUSY, qos).await, qos);
-                for _ in 0..(round * 20) {
+                for _ in 0..(round * 10) {
                     c.message().await;
                 }
                 if round % 3 == 2 {
@@ -92,7 +95,10 @@ async fn subscribers_of_a_busy_topic_may_say_goodbye() {
                     c.goodbye().await;
                 }
             }
-        }
+        }));
+    }
+    for l in leavers {
+        l.await.unwrap();
     }
     f.others_still_work().await;
     stop.store(true, Relaxed);
