@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use mw_contract::AccountName;
 use mw_contract::topics::ALL_REPLIES;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::auth::Authenticator;
 use crate::config::{BrokerConfig, BrokerError, Limits};
@@ -21,9 +21,9 @@ use crate::registry::Registry;
 use crate::router::RouterHandle;
 use crate::withheld::{self, Withheld};
 
-/// How often the watchdog asks the router, and how long it may take to answer.
+/// How often the watchdog asks the router, and how often in a row it may get no answer.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
-const WATCH_PATIENCE: Duration = Duration::from_secs(30);
+const WATCH_MISSES: u32 = 2;
 /// How long shutdown waits for connections to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -35,8 +35,6 @@ pub(crate) struct Shared {
     pub open: bool,
     pub auth: Arc<dyn Authenticator>,
     pub router: RouterHandle,
-    /// Links made at once: making one blocks a thread.
-    pub linking: Semaphore,
     pub registry: Registry,
     pub accounts: Accounts,
     pub names: Names,
@@ -83,7 +81,8 @@ impl Broker {
     pub fn start(config: BrokerConfig, auth: Arc<dyn Authenticator>) -> Result<Broker, BrokerError> {
         let dead = |_| BrokerError::RouterDied("it did not start".to_owned());
         let limits = config.limits;
-        let router = RouterHandle::spawn(&limits);
+        let router =
+            RouterHandle::spawn(&limits).map_err(|source| BrokerError::Thread { name: "mw-linker", source })?;
         let (internal, _) = LocalLink::new(&router, "front-door").map_err(dead)?.split();
         let (replies, heard) = LocalLink::new(&router, "front-door-replies").map_err(dead)?.split();
         replies.subscribe(ALL_REPLIES).map_err(|e| BrokerError::RouterDied(e.to_string()))?;
@@ -100,7 +99,6 @@ impl Broker {
             open: config.open_for_testing,
             auth,
             router,
-            linking: Semaphore::new(16),
             registry: Registry::default(),
             accounts: Accounts::default(),
             names: Names::default(),
@@ -173,6 +171,9 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::RouterDied`].
     pub fn link(&self, name: &str) -> Result<LocalLink, BrokerError> {
+        if let Some(why) = &*self.shared.failed.borrow() {
+            return Err(BrokerError::RouterDied(why.clone()));
+        }
         let n = self.links.fetch_add(1, Relaxed);
         let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
         LocalLink::new(&self.shared.router, &format!("l{n}-{name}"))
@@ -240,17 +241,16 @@ impl Drop for Broker {
 /// Asks the router for a link again and again: a router that hangs answers nobody.
 async fn watchdog(shared: Arc<Shared>) {
     let mut stopping = shared.stopping.subscribe();
+    let mut missed = 0;
     loop {
         tokio::select! {
             () = tokio::time::sleep(WATCH_EVERY) => {}
             _ = stopping.wait_for(|s| *s) => return,
         }
-        let router = shared.router.clone();
-        let asked = tokio::task::spawn_blocking(move || router.link("front-door-watchdog", true).map(drop));
-        match tokio::time::timeout(WATCH_PATIENCE, asked).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(_) => return shared.fail("the router's thread ended"),
-            Err(_) => return shared.fail("the router does not answer"),
+        // Its own patience is a few seconds; one miss may be a machine that stood still.
+        missed = if shared.router.link("front-door-watchdog", true).await.is_ok() { 0 } else { missed + 1 };
+        if missed == WATCH_MISSES {
+            return shared.fail("the router does not answer");
         }
     }
 }

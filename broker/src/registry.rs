@@ -148,13 +148,15 @@ impl Registry {
                         return Ok(Joined { slot, session: None, will: None });
                     }
                     Some(e) if e.account != *account => return Err(JoinError::OtherAccount),
-                    Some(e) => match &e.state {
-                        State::Connected(c) => Arc::clone(c),
-                        State::Kept { .. } => {
-                            let old = std::mem::replace(&mut e.state, State::Connected(Arc::clone(control)));
-                            let State::Kept { keep, .. } = old else { unreachable!("matched above") };
+                    Some(e) => match std::mem::replace(&mut e.state, State::Connected(Arc::clone(control))) {
+                        State::Kept { keep, .. } => {
                             let (session, will) = if clean { (None, keep.will) } else { (Some(keep.session), None) };
                             return Ok(Joined { slot: e.slot, session, will });
+                        }
+                        State::Connected(older) => {
+                            // It keeps the id until it has let go.
+                            e.state = State::Connected(Arc::clone(&older));
+                            older
                         }
                     },
                 }

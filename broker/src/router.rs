@@ -6,7 +6,7 @@
 //! panics the router's thread, and with it the broker.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use rumqttd::local::{LinkBuilder, LinkRx, LinkTx};
@@ -20,39 +20,66 @@ use crate::config::Limits;
 #[error("the link to the router is closed")]
 pub struct LinkClosed;
 
-type Build = dyn Fn(&str, bool) -> Result<(LinkTx, LinkRx), LinkClosed> + Send + Sync;
+type Halves = Result<(LinkTx, LinkRx), LinkClosed>;
+
+/// One link that is wanted, and where to hand it over.
+struct Wanted {
+    name: String,
+    clean: bool,
+    to: flume::Sender<Halves>,
+}
+
+/// Threads that make links. Making one waits for the router's answer without a bound, and a
+/// router that dies at the wrong moment never gives it: so it happens where nobody else waits.
+const MAKERS: usize = 4;
+/// How long a link may take before the router counts as gone.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes links. The router's event type has no public name, so its sender lives in a closure.
 #[derive(Clone)]
 pub(crate) struct RouterHandle {
-    build: Arc<Build>,
+    wanted: flume::Sender<Wanted>,
 }
 
 impl RouterHandle {
-    /// Starts the router on its own thread.
-    pub fn spawn(limits: &Limits) -> RouterHandle {
+    /// Starts the router on its own thread, and those that make links to it.
+    pub fn spawn(limits: &Limits) -> std::io::Result<RouterHandle> {
         let events = rumqttd::Router::new(0, config(limits)).spawn();
-        RouterHandle {
-            build: Arc::new(move |name, clean| {
-                LinkBuilder::new(name, events.clone())
-                    .clean_session(clean)
-                    .build()
-                    .map(|(tx, rx, _)| (tx, rx))
-                    .map_err(|_| LinkClosed)
-            }),
+        let (wanted, asked) = flume::bounded::<Wanted>(1024);
+        for n in 0..MAKERS {
+            let (events, asked) = (events.clone(), asked.clone());
+            std::thread::Builder::new().name(format!("mw-linker-{n}")).spawn(move || {
+                for w in asked {
+                    let made = LinkBuilder::new(&w.name, events.clone()).clean_session(w.clean).build();
+                    // Whoever gave up waiting left no receiver; the link must end all the same.
+                    if let Err(flume::SendError(Ok((mut tx, _)))) =
+                        w.to.send(made.map(|(tx, rx, _)| (tx, rx)).map_err(|_| LinkClosed))
+                    {
+                        let _ = send_all(&mut tx, &mut vec![goodbye()]);
+                    }
+                }
+            })?;
         }
+        Ok(RouterHandle { wanted })
     }
 
-    /// Links `name`, which no other link may hold at the moment. Blocks for as long as the router
-    /// is busy: not for an async thread under load.
-    pub fn link(&self, name: &str, clean: bool) -> Result<RouterLink, LinkClosed> {
-        let (tx, rx) = (self.build)(name, clean)?;
+    /// Links `name`, which no other link may hold at the moment.
+    pub async fn link(&self, name: &str, clean: bool) -> Result<RouterLink, LinkClosed> {
+        let (to, made) = flume::bounded(1);
+        let asked = async {
+            self.wanted.send_async(Wanted { name: name.to_owned(), clean, to }).await.map_err(|_| LinkClosed)?;
+            made.recv_async().await.map_err(|_| LinkClosed)?
+        };
+        let (tx, rx) = tokio::time::timeout(PATIENCE, asked).await.map_err(|_| LinkClosed)??;
         Ok(RouterLink { tx, rx, out: Vec::new(), pending: None, unscheduled: false, open: true })
     }
 
-    /// The two halves themselves, for an in-process link.
-    pub fn halves(&self, name: &str) -> Result<(LinkTx, LinkRx), LinkClosed> {
-        (self.build)(name, true)
+    /// The two halves themselves, for an in-process link. Blocks for as long as the router is busy.
+    pub fn halves(&self, name: &str) -> Halves {
+        let (to, made) = flume::bounded(1);
+        let wanted = Wanted { name: name.to_owned(), clean: true, to };
+        self.wanted.send_timeout(wanted, PATIENCE).map_err(|_| LinkClosed)?;
+        made.recv_timeout(PATIENCE).map_err(|_| LinkClosed)?
     }
 }
 

@@ -237,18 +237,16 @@ async fn link_up(shared: &Arc<Shared>, w: Wanted) -> Result<(Conn, EndGuard, boo
     }
     let present = session.is_some();
     let keeps = present || w.session_expiry > 0;
-    let router = shared.router.clone();
-    let Ok(permit) = shared.linking.acquire().await else { return Err(BUSY) };
-    let made = tokio::task::spawn_blocking(move || -> Result<RouterLink, LinkClosed> {
+    let router = &shared.router;
+    let made = async {
         if slot.used && keeps && !present {
             // What the router still has under this name is of somebody else.
-            drop(router.link(&slot.name(), true)?);
+            drop(router.link(&slot.name(), true).await?);
         }
-        router.link(&slot.name(), !keeps)
-    })
-    .await;
-    drop(permit);
-    let Ok(Ok(link)) = made else { return Err(BUSY) };
+        router.link(&slot.name(), !keeps).await
+    };
+    let made: Result<RouterLink, LinkClosed> = made.await;
+    let Ok(link) = made else { return Err(BUSY) };
     if *shared.stopping.borrow() {
         return Err(Refused(reason::SERVER_SHUTTING_DOWN, "the broker stops"));
     }
