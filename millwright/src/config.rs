@@ -44,6 +44,9 @@ pub struct TrustedIssuer {
     pub issuer: String,
     /// Its JWKS file.
     pub jwks: PathBuf,
+    /// What its role names mean here; names that are not in it stand for themselves.
+    #[serde(default)]
+    pub roles: std::collections::HashMap<String, mw_contract::Role>,
 }
 
 /// What every process needs.
@@ -178,7 +181,10 @@ pub fn up(args: &UpArgs) -> Result<Up> {
         let (issuer, jwks) = text
             .split_once('=')
             .with_context(|| format!("--trust-issuer {text}: write it as ISSUER=JWKS_FILE"))?;
-        up.issuers.push(TrustedIssuer { issuer: issuer.to_owned(), jwks: PathBuf::from(jwks) });
+        // The file may say what its roles mean; which keys count, the flag says.
+        let named = up.issuers.iter().position(|i| i.issuer == issuer).map(|at| up.issuers.remove(at));
+        let roles = named.map(|i| i.roles).unwrap_or_default();
+        up.issuers.push(TrustedIssuer { issuer: issuer.to_owned(), jwks: PathBuf::from(jwks), roles });
     }
     if let Some(text) = args.clock.as_ref().or(file.clock.as_ref()) {
         if !demo {

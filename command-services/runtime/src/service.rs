@@ -192,6 +192,11 @@ impl CommandService {
         self.log.head()
     }
 
+    /// Has the log stopped for good?
+    pub fn has_stopped(&self) -> bool {
+        self.stopped.borrow().is_some()
+    }
+
     /// Resolves when the log has stopped for good: the process must end with the reason.
     pub async fn failed(&self) -> RuntimeError {
         let mut stopped = self.stopped.clone();

@@ -26,7 +26,7 @@ impl Filter {
         let stream = args.stream.as_deref().map(|s| stream(s, context)).transpose()?;
         let until = args.until.as_deref().map(|t| t.parse().with_context(|| format!("--until {t}"))).transpose()?;
         if let Some(t) = &args.event_type
-            && !mw_contract::EventType::ALL.iter().any(|e| e.as_str() == t)
+            && t.parse::<mw_contract::EventType>().is_err()
         {
             bail!("--type {t}: no event is called so; write it as WorkOrderReleased");
         }

@@ -38,7 +38,6 @@ pub fn operator() -> Result<AccountName> {
 pub struct Identity {
     pub directory: Arc<Directory>,
     pub login: Arc<Login>,
-    pub gate: Arc<TokenGate>,
     pub log: Arc<SledLog>,
     store: Arc<SecretStore>,
     feed: Arc<Feed>,
@@ -61,11 +60,10 @@ impl Identity {
         let keys = Arc::new(KeyRing::open(&data.path("keys"), UnixSeconds::now())?);
         let verifier = Arc::new(Verifier::new(keys.public(), issuers));
         let gate = TokenGate { directory: directory.clone(), verifier };
-        let login = Login::new(gate.clone(), keys, store.clone(), cache, reader.clone(), Limits::default());
+        let login = Login::new(gate, keys, store.clone(), cache, reader.clone(), Limits::default());
         Ok(Identity {
             directory,
             login: Arc::new(login),
-            gate: Arc::new(gate),
             log,
             store,
             feed,

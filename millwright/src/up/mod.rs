@@ -23,7 +23,6 @@ use mw_contract::Instant;
 use mw_identity::Directory;
 use mw_runtime::bus::in_process::InProcessBus;
 use mw_runtime::{Bus, BusinessClock, Clock};
-use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -120,9 +119,18 @@ async fn up(config: Up) -> Result<ExitCode> {
 
     let (stop, stopped) = watch::channel(false);
     let views = views::start(&data.path("views"), &identity.log, &production.log, &stopped)?;
-    let ready = api::Ready::new(vec![accounts.clone(), production.service.clone()], views.clone());
-    let registry = Arc::new(Mutex::new(registry));
-    let api = api::start(&config, &identity, &production, &views, ready, registry, tls::https(&tls)).await?;
+    views.caught_up().await?;
+    let api = api::start(
+        config.https,
+        &data.path("views"),
+        &identity,
+        &accounts,
+        &production,
+        &views,
+        &clock,
+        registry,
+        tls::https(&tls),
+    )?;
 
     let control = control::Control {
         services: vec![
@@ -137,7 +145,6 @@ async fn up(config: Up) -> Result<ExitCode> {
     let control = tokio::spawn(crate::control::serve(crate::control::listen(data.dir())?, Arc::new(control)));
     let watching = tokio::spawn(end_sessions(broker.clone(), identity.directory.clone()));
 
-    views.caught_up().await?;
     listen(&broker, &config.network, &tls)?;
     say(&format!("listening https {}", api.local_addr()));
     say("ready");

@@ -1,1 +1,34 @@
+//! The HTTPS query API.
+//!
+//! A map of this crate, in the order of a request's way:
+//!
+//! - [`server`]: TLS, timeouts, limits; start and end.
+//! - [`routes`]: the one table of routes. The router, the OpenAPI document and the refusal of
+//!   unknown parameters all follow from it.
+//! - [`identity`]: what the API asks of identity, and who calls.
+//! - [`params`]: query parameters, read strictly; cursors.
+//! - [`models`]: the read models behind the queries: connections, waiting for a position.
+//! - [`work_orders`], [`commands`], [`audit`], [`token`], [`ops`], [`docs`]: the handlers.
+//! - [`openapi`]: the API's description of itself.
+//! - [`problem`]: every error, as RFC 9457 has it.
+//!
+//! This crate only reads. What a caller may see is decided by `mw_policy` and enforced in the SQL
+//! of the queries; nothing here widens it.
 
+pub mod audit;
+pub mod commands;
+pub mod docs;
+pub mod identity;
+pub mod models;
+pub mod openapi;
+pub mod ops;
+pub mod params;
+pub mod problem;
+pub mod routes;
+pub mod server;
+pub mod token;
+pub mod work_orders;
+
+pub use identity::{Identity, TokenAnswer, TokenForm, TokenRefusal};
+pub use models::Models;
+pub use server::{Api, ApiConfig, ApiError, start};

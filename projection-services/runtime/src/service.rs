@@ -96,7 +96,7 @@ pub struct Service {
     factory: Factory,
     reader: Arc<dyn LogReader>,
     progress: watch::Sender<Progress>,
-    requests: mpsc::Receiver<oneshot::Sender<Result<Head, String>>>,
+    requests: tokio::sync::Mutex<mpsc::Receiver<oneshot::Sender<Result<Head, String>>>>,
     name: &'static str,
 }
 
@@ -111,7 +111,7 @@ pub fn service(dir: impl Into<PathBuf>, factory: Factory, reader: Arc<dyn LogRea
         factory,
         reader,
         progress: progress_tx,
-        requests: requests_rx,
+        requests: tokio::sync::Mutex::new(requests_rx),
         name,
     };
     (Handle { name, progress, requests }, service)
@@ -128,7 +128,7 @@ enum Next {
 impl Service {
     /// Follows the log until `shutdown`. An error is final: its reason is in [`Progress`] too, and
     /// old rows stay readable.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), ProjectionError> {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ProjectionError> {
         let result = self.follow(shutdown).await;
         if let Err(e) = &result {
             tracing::error!(read_model = self.name, error = %e, "the read model stopped");
@@ -137,7 +137,7 @@ impl Service {
         result
     }
 
-    async fn follow(&mut self, shutdown: impl Future<Output = ()>) -> Result<(), ProjectionError> {
+    async fn follow(&self, shutdown: impl Future<Output = ()>) -> Result<(), ProjectionError> {
         let mut shutdown = pin!(shutdown);
         let mut live = self.open().await?;
         let mut build: Option<JoinHandle<Result<Writer, ProjectionError>>> = None;
@@ -153,12 +153,13 @@ impl Service {
             }
         };
         loop {
+            let name = self.name;
             let from = live.as_ref().map(|w| w.head().commit);
             let next = tokio::select! {
                 biased;
                 () = &mut shutdown => Next::Stop,
-                built = finished(&mut build) => Next::Built(built.unwrap_or(Err(ProjectionError::Interrupted(self.name)))),
-                request = self.requests.recv(), if asked => Next::Request(request),
+                built = finished(&mut build) => Next::Built(built.unwrap_or(Err(ProjectionError::Interrupted(name)))),
+                request = async { self.requests.lock().await.recv().await }, if asked => Next::Request(request),
                 commits = self.next_commits(from) => Next::Commits(commits),
             };
             match next {
@@ -219,7 +220,7 @@ impl Service {
         let w = match opened {
             Ok(w) => w,
             Err(reason) => {
-                tracing::warn!(read_model = name, reason, "building the read model from zero");
+                tracing::info!(read_model = name, reason, "building the read model from zero");
                 return Ok(None);
             }
         };

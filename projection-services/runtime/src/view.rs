@@ -51,7 +51,7 @@ impl View {
         let name = self.files.name();
         let schema = self.schema;
         let conn = self.connection()?;
-        let mut run = || {
+        let run = || {
             let tx = conn.transaction()?;
             let (found, head) = checkpoint(&tx)?;
             if found != schema {

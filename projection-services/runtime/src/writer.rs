@@ -205,7 +205,7 @@ fn live_settings(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(std::time::Duration::from_secs(5))?;
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0))?;
     if mode != "wal" {
-        return Err(rusqlite::Error::ModuleError(format!("journal mode stays {mode}, not wal")));
+        return Err(rusqlite::Error::InvalidParameterName(format!("journal mode stays {mode}, not wal")));
     }
     conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;")
 }

@@ -77,6 +77,12 @@ macro_rules! registry {
                 match self { $($types::$name => $crate::enums::AggregateKind::$kind),+ }
             }
         }
+        impl std::str::FromStr for $types {
+            type Err = String;
+            fn from_str(s: &str) -> Result<Self, String> {
+                Self::ALL.iter().copied().find(|t| t.as_str() == s).ok_or_else(|| format!("no event is called {s:?}"))
+            }
+        }
         impl std::fmt::Display for $types {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())

@@ -1,0 +1,208 @@
+//! The API's description of itself, OpenAPI 3.1, made from the table of routes and the types that
+//! are sent.
+
+use std::sync::OnceLock;
+
+use axum::response::Response;
+use mw_contract::{ReferenceKind, Reply, ids};
+use mw_production_views::columns::{FIELDS, Kind};
+use mw_production_views::read::filter::{FILTERS, allowed};
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use crate::routes::{ROUTES, Route};
+use crate::work_orders::json_text;
+
+/// `GET /openapi.json`.
+pub async fn show() -> Response {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    json_text(TEXT.get_or_init(|| document().to_string()).clone())
+}
+
+/// The document.
+pub fn document() -> Value {
+    let mut paths = Map::new();
+    for r in ROUTES {
+        let entry = paths.entry(r.path).or_insert_with(|| json!({}));
+        entry[r.method] = operation(r);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Millwright",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "What dashboards and auditors read. Commands travel over MQTT.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+        // Aggregate ids of reference documents: UUIDv5 of `kind:code` in this namespace.
+        "x-reference-namespace": ids::NAMESPACE,
+    })
+}
+
+fn operation(r: &Route) -> Value {
+    let mut parameters: Vec<Value> = r
+        .path
+        .split('/')
+        .filter_map(|s| s.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+        .collect();
+    for p in (r.params)() {
+        let mut schema = json!({"type": p.kind});
+        if let Some(f) = FILTERS.iter().find(|f| f.name == p.name && r.path == "/v1/work-orders") {
+            let values = allowed(f.takes);
+            if !values.is_empty() {
+                schema["examples"] = json!(values);
+            }
+        }
+        parameters.push(json!({"name": p.name, "in": "query", "description": p.about, "schema": schema}));
+    }
+    let good = match r.answer {
+        Some(name) => json!({
+            "description": r.summary,
+            "content": {"application/json": {"schema": {"$ref": format!("#/components/schemas/{name}")}}},
+        }),
+        None => json!({"description": r.summary}),
+    };
+    let problem = json!({
+        "description": "What was wrong, and what to do",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    });
+    let mut op = json!({
+        "summary": r.summary, "parameters": parameters, "responses": {"200": good, "default": problem},
+        "security": if r.secured { json!([{"bearer": []}]) } else { json!([]) },
+    });
+    if r.method == "post" {
+        op["requestBody"] = json!({
+            "required": true,
+            "content": {"application/x-www-form-urlencoded": {"schema": {"$ref": "#/components/schemas/TokenRequest"}}},
+        });
+    }
+    op
+}
+
+fn schemas() -> Value {
+    let mut generator =
+        SchemaSettings::draft2020_12().with(|s| s.definitions_path = "/components/schemas".into()).into_generator();
+    let mut all = Map::new();
+    let reply = generator.subschema_for::<Reply>();
+    for kind in ReferenceKind::ALL {
+        let (name, schema) = kind.schema(&mut generator);
+        all.insert(name.to_owned(), schema.into());
+    }
+    for (name, schema) in generator.take_definitions(true) {
+        all.insert(name, schema);
+    }
+    all.entry("Reply").or_insert_with(|| reply.into());
+    all.insert("WorkOrderRow".into(), row());
+    let fixed = json!({
+        "WorkOrderPage": page("WorkOrderRow"),
+        "TrailPage": page("TrailRow"),
+        "EventPage": page("EventEnvelope"),
+        "WorkOrder": {
+            "type": "object", "description": "The fields of a row, and what belongs to the order",
+            "required": ["id", "version", "state", "operations", "units", "notes"],
+            "properties": {
+                "id": {"type": "string", "format": "uuid"}, "version": {"type": "integer"}, "state": {"type": "string"},
+                "operations": {"type": "array", "items": {"type": "object"}},
+                "materials": {"type": "array", "items": {"type": "object"}},
+                "units": {"type": "array", "items": {"type": "object"}},
+                "notes": {"type": "array", "items": {"type": "object"}},
+                "totals": {"type": "object"}, "position": {"type": "integer"},
+            },
+        },
+        "TrailRow": {
+            "type": "object", "description": "One event, or one refused command",
+            "required": ["type", "words", "recorded_at", "occurred_at", "actor", "command_id", "refused"],
+            "properties": {
+                "position": {"type": ["integer", "null"]}, "version": {"type": ["integer", "null"]},
+                "type": {"type": "string"}, "words": {"type": "string"},
+                "recorded_at": {"type": "string", "format": "date-time"},
+                "occurred_at": {"type": "string", "format": "date-time"},
+                "actor": {"type": "string"}, "role": {"type": ["string", "null"]},
+                "changes": {"type": "array", "items": {"type": "object"}},
+                "command_id": {"type": "string", "format": "uuid"}, "refused": {"type": "boolean"},
+                "error": {"type": ["object", "null"]},
+            },
+        },
+        "EventEnvelope": {
+            "type": "object",
+            "required": ["event_id", "type", "aggregate_type", "aggregate_id", "version", "position", "payload"],
+            "properties": {
+                "event_id": {"type": "string", "format": "uuid"}, "type": {"type": "string"},
+                "schema": {"type": "integer"}, "aggregate_type": {"type": "string"},
+                "aggregate_id": {"type": "string", "format": "uuid"}, "version": {"type": "integer"},
+                "position": {"type": "integer"}, "occurred_at": {"type": "string", "format": "date-time"},
+                "recorded_at": {"type": "string", "format": "date-time"}, "actor": {"type": "object"},
+                "command_id": {"type": "string", "format": "uuid"}, "payload": {"type": "object"},
+            },
+        },
+        "Problem": {
+            "type": "object", "required": ["type", "title", "status"],
+            "properties": {
+                "type": {"type": "string", "format": "uri"}, "title": {"type": "string"},
+                "status": {"type": "integer"}, "detail": {"type": "string"},
+                "parameter": {"type": "string"}, "allowed": {"type": "array", "items": {"type": "string"}},
+            },
+        },
+        "TokenRequest": {
+            "type": "object", "required": ["grant_type"],
+            "properties": {
+                "grant_type": {"type": "string", "enum": ["password", "client_credentials", "refresh_token"]},
+                "username": {"type": "string"}, "password": {"type": "string"}, "client_id": {"type": "string"},
+                "client_secret": {"type": "string"}, "refresh_token": {"type": "string"},
+            },
+        },
+        "Token": {
+            "type": "object", "required": ["access_token", "token_type", "expires_in"],
+            "properties": {
+                "access_token": {"type": "string"}, "token_type": {"type": "string", "const": "Bearer"},
+                "expires_in": {"type": "integer"}, "refresh_token": {"type": "string"},
+            },
+        },
+        "JwkSet": {
+            "type": "object", "required": ["keys"],
+            "properties": {"keys": {"type": "array", "items": {"type": "object"}}},
+        },
+        "Status": {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}},
+    });
+    if let Value::Object(fixed) = fixed {
+        all.extend(fixed);
+    }
+    Value::Object(all)
+}
+
+fn page(of: &str) -> Value {
+    json!({
+        "type": "object", "required": ["items", "next", "position"],
+        "properties": {
+            "items": {"type": "array", "items": {"$ref": format!("#/components/schemas/{of}")}},
+            "next": {"type": ["string", "null"]}, "position": {"type": "integer"},
+        },
+    })
+}
+
+fn row() -> Value {
+    let mut properties = Map::new();
+    for f in FIELDS {
+        let kind = match f.kind {
+            Kind::Int => "integer",
+            Kind::Bool => "boolean",
+            Kind::Origin => "object",
+            _ => "string",
+        };
+        let mut schema = if f.nullable { json!({"type": [kind, "null"]}) } else { json!({"type": kind}) };
+        match f.kind {
+            Kind::Uuid => schema["format"] = json!("uuid"),
+            Kind::Instant => schema["format"] = json!("date-time"),
+            Kind::State => schema["enum"] = json!(mw_contract::WorkOrderState::ALL),
+            Kind::Number | Kind::Hours => schema["description"] = json!("A decimal number as a string"),
+            _ => {}
+        }
+        properties.insert(f.name.to_owned(), schema);
+    }
+    json!({"type": "object", "properties": properties})
+}

@@ -1,0 +1,228 @@
+//! The one table of routes. A route that is not in it does not exist, and what is in it is
+//! documented.
+
+use axum::Router;
+use axum::routing::{MethodRouter, get, post};
+use mw_production_views::read::filter::FILTERS;
+
+use crate::problem::Problem;
+use crate::server::State;
+use crate::{audit, commands, docs, openapi, ops, token, work_orders};
+
+/// A parameter of a query string.
+pub struct Param {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Its JSON Schema type.
+    pub kind: &'static str,
+}
+
+/// A route.
+pub struct Route {
+    /// `get` or `post`.
+    pub method: &'static str,
+    /// The path, with `{…}` where an id stands.
+    pub path: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// Does it take a token?
+    pub secured: bool,
+    /// Parameters of the query string.
+    pub params: fn() -> Vec<Param>,
+    /// The name of the answer's schema; `None` for a page or a text.
+    pub answer: Option<&'static str>,
+    handler: fn() -> MethodRouter<State>,
+}
+
+const fn param(name: &'static str, kind: &'static str, about: &'static str) -> Param {
+    Param { name, about, kind }
+}
+
+fn none() -> Vec<Param> {
+    Vec::new()
+}
+
+fn min_position() -> Vec<Param> {
+    vec![param("min_position", "string", "Wait up to 5 s until this position (N or context:N) can be read")]
+}
+
+fn paging() -> Vec<Param> {
+    let mut p = vec![
+        param("limit", "integer", "Items on a page, 1 to 500; 50 unless given"),
+        param("cursor", "string", "The `next` of the page before"),
+    ];
+    p.extend(min_position());
+    p
+}
+
+fn list() -> Vec<Param> {
+    let mut p: Vec<Param> = FILTERS.iter().map(|f| param(f.name, "string", f.about)).collect();
+    p.push(param("sort", "string", "A field of the items, with - before it for the other way round"));
+    p.push(param("format", "string", "json or csv"));
+    p.extend(paging());
+    p
+}
+
+fn period() -> Vec<Param> {
+    let mut p = vec![
+        param("actor", "string", "Of these accounts"),
+        param("type", "string", "Of these event types"),
+        param("from", "string", "Recorded at this time or later"),
+        param("to", "string", "Recorded before or at this time"),
+    ];
+    p.extend(paging());
+    p
+}
+
+fn audit_params() -> Vec<Param> {
+    let mut p = vec![
+        param("context", "string", "production, after-service or identity; production unless given"),
+        param("after", "integer", "Positions beyond this one"),
+        param("stream", "string", "Of this stream, KIND/UUID"),
+    ];
+    p.extend(period());
+    p
+}
+
+/// Every route.
+pub const ROUTES: &[Route] = &[
+    Route {
+        method: "get",
+        path: "/v1/work-orders",
+        summary: "Work orders",
+        secured: true,
+        params: list,
+        answer: Some("WorkOrderPage"),
+        handler: || get(work_orders::index),
+    },
+    Route {
+        method: "get",
+        path: "/v1/work-orders/{id}",
+        summary: "One work order with everything that belongs to it",
+        secured: true,
+        params: min_position,
+        answer: Some("WorkOrder"),
+        handler: || get(work_orders::show),
+    },
+    Route {
+        method: "get",
+        path: "/v1/work-orders/{id}/events",
+        summary: "What happened to a work order, refused commands too",
+        secured: true,
+        params: period,
+        answer: Some("TrailPage"),
+        handler: || get(work_orders::history),
+    },
+    Route {
+        method: "get",
+        path: "/v1/commands/{command_id}",
+        summary: "The outcome of a command, in the shape of its reply",
+        secured: true,
+        params: min_position,
+        answer: Some("Reply"),
+        handler: || get(commands::show),
+    },
+    Route {
+        method: "get",
+        path: "/v1/audit/events",
+        summary: "The log itself",
+        secured: true,
+        params: audit_params,
+        answer: Some("EventPage"),
+        handler: || get(audit::events),
+    },
+    Route {
+        method: "post",
+        path: "/v1/token",
+        summary: "A token for a secret or a refresh token (RFC 6749)",
+        secured: false,
+        params: none,
+        answer: Some("Token"),
+        handler: || post(token::grant),
+    },
+    Route {
+        method: "get",
+        path: "/.well-known/jwks.json",
+        summary: "The keys that verify tokens (RFC 7517)",
+        secured: false,
+        params: none,
+        answer: Some("JwkSet"),
+        handler: || get(token::jwks),
+    },
+    Route {
+        method: "get",
+        path: "/livez",
+        summary: "Does the process answer?",
+        secured: false,
+        params: none,
+        answer: Some("Status"),
+        handler: || get(ops::livez),
+    },
+    Route {
+        method: "get",
+        path: "/readyz",
+        summary: "Is every service up?",
+        secured: false,
+        params: none,
+        answer: Some("Status"),
+        handler: || get(ops::readyz),
+    },
+    Route {
+        method: "get",
+        path: "/metrics",
+        summary: "OpenMetrics, for this machine or roles that may see them",
+        secured: false,
+        params: none,
+        answer: None,
+        handler: || get(ops::metrics),
+    },
+    Route {
+        method: "get",
+        path: "/openapi.json",
+        summary: "This description",
+        secured: false,
+        params: none,
+        answer: None,
+        handler: || get(openapi::show),
+    },
+    Route {
+        method: "get",
+        path: "/docs",
+        summary: "A page that shows this description",
+        secured: false,
+        params: none,
+        answer: None,
+        handler: || get(docs::index),
+    },
+    Route {
+        method: "get",
+        path: "/docs/",
+        summary: "The page",
+        secured: false,
+        params: none,
+        answer: None,
+        handler: || get(docs::page),
+    },
+    Route {
+        method: "get",
+        path: "/docs/{file}",
+        summary: "A file of the page",
+        secured: false,
+        params: none,
+        answer: None,
+        handler: || get(docs::asset),
+    },
+];
+
+/// The router.
+pub fn router(state: State) -> Router {
+    let mut r = Router::new();
+    for route in ROUTES {
+        r = r.route(route.path, (route.handler)());
+    }
+    r.fallback(|| async { Problem::not_found("this path does not exist; /openapi.json lists what there is") })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .with_state(state)
+}

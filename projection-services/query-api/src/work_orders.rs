@@ -1,0 +1,159 @@
+//! `/v1/work-orders`: the list, one order, its history.
+
+use axum::extract::{Path, RawQuery, State as Ax};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use mw_contract::{AggregateId, Context, EventType};
+use mw_policy::Route;
+use mw_production_views::read::filter::{FILTERS, Filter};
+use mw_production_views::read::list::{Format, Query, Sort, csv_heading, list};
+use mw_production_views::read::{detail, events};
+use rusqlite::types::Value;
+use serde_json::json;
+
+use crate::identity::Caller;
+use crate::params::{Cursor, Params};
+use crate::problem::Problem;
+use crate::server::State;
+
+/// The parameters of every list beside its filters.
+pub const PAGING: [&str; 5] = ["sort", "limit", "cursor", "format", "min_position"];
+/// The parameters of a history.
+pub const TRAIL: [&str; 7] = ["actor", "type", "from", "to", "limit", "cursor", "min_position"];
+
+/// An id out of a path. One that can't be an id is simply not there.
+pub fn id(text: &str) -> Result<AggregateId, Problem> {
+    text.parse().map(AggregateId).map_err(|_| Problem::not_found(format!("{text:?} is no id of a work order")))
+}
+
+/// `application/json` from text.
+pub fn json_text(body: impl Into<String>) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body.into()).into_response()
+}
+
+/// Adds `Link: rel="next"`.
+pub fn link_next(r: &mut Response, path: &str, params: &Params, cursor: Option<&str>) {
+    let Some(cursor) = cursor else { return };
+    let link = format!("<{path}?{}>; rel=\"next\"", params.with_cursor(cursor));
+    if let Ok(v) = HeaderValue::from_str(&link) {
+        r.headers_mut().insert(header::LINK, v);
+    }
+}
+
+/// `GET /v1/work-orders`.
+pub async fn index(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let known: Vec<&str> = FILTERS.iter().map(|f| f.name).chain(PAGING).collect();
+    let params = Params::read(query.as_deref(), &known)?;
+    let scope = caller.scope(Route::WorkOrders)?;
+    let (limit, csv) = (params.limit()?, params.csv()?);
+    let filters = params.each().filter_map(|(n, v)| Filter::read(n, v)).collect::<Result<Vec<_>, _>>()?;
+    let sort = params.text("sort").map_or(Ok(Sort::Default), Sort::read)?;
+    let question = params.question();
+    let cursor = params.text("cursor").map(|c| Cursor::decode(c, &question)).transpose()?;
+    let now = cursor.as_ref().map_or_else(|| (state.now)(), |c| mw_contract::Instant::clamped(c.now));
+    let model = &state.models.production;
+    model.reach(params.min_position(Context::Production)?).await?;
+
+    let q = Query { filters, sort, after: cursor.map(|c| c.after), limit, now };
+    let format = if csv { Format::Csv } else { Format::Json };
+    let page = model.query(move |conn, head| {
+        for f in &q.filters {
+            if let Some(bad) = f.unknown_code(conn)? {
+                return Ok(Err(bad));
+            }
+        }
+        Ok(Ok((list(conn, &scope, &q, format)?, head)))
+    });
+    let (page, head) = page.await??;
+    let next = page.next.map(|after| Cursor { after, now: now.millis() }.encode(&question));
+    let rows = String::from_utf8(page.rows).map_err(|e| Problem::internal(&e))?;
+    let mut r = if csv {
+        let kind = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
+        let name = HeaderValue::from_static("attachment; filename=\"work-orders.csv\"");
+        let heads = [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)];
+        (heads, csv_heading() + &rows).into_response()
+    } else {
+        json_text(format!("{{\"items\":[{rows}],\"next\":{},\"position\":{}}}", json!(next), head.position))
+    };
+    link_next(&mut r, "/v1/work-orders", &params, next.as_deref());
+    Ok(r)
+}
+
+/// `GET /v1/work-orders/{id}`.
+pub async fn show(
+    Ax(state): Ax<State>,
+    caller: Caller,
+    Path(text): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let params = Params::read(query.as_deref(), &["min_position"])?;
+    let scope = caller.scope(Route::WorkOrders)?;
+    let id = id(&text)?;
+    let model = &state.models.production;
+    model.reach(params.min_position(Context::Production)?).await?;
+    let opener = state.opener.clone();
+    let found = model.query(move |conn, head| Ok((detail::detail(conn, &scope, id, &*opener)?, head)));
+    let (Some((version, mut document)), head) = found.await? else {
+        return Err(Problem::not_found(format!("there is no work order {id}, or it is not yours to see")));
+    };
+    // Opened text depends on its key, so the tag alone is not enough to be sure: it names the
+    // version, and a destroyed key shows with the next version or an unconditional request.
+    let tag = format!("\"{version}\"");
+    let etag = HeaderValue::from_str(&tag).map_err(|e| Problem::internal(&e))?;
+    let same = |v: &HeaderValue| {
+        v.to_str().is_ok_and(|v| v.split(',').any(|t| matches!(t.trim(), "*") || t.trim().trim_start_matches("W/") == tag))
+    };
+    if headers.get(header::IF_NONE_MATCH).is_some_and(same) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    }
+    document["position"] = json!(head.position);
+    let mut r = json_text(document.to_string());
+    r.headers_mut().insert(header::ETAG, etag);
+    Ok(r)
+}
+
+/// `GET /v1/work-orders/{id}/events`.
+pub async fn history(
+    Ax(state): Ax<State>,
+    caller: Caller,
+    Path(text): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let params = Params::read(query.as_deref(), &TRAIL)?;
+    let scope = caller.scope(Route::WorkOrderEvents)?;
+    let id = id(&text)?;
+    let types: Vec<String> = EventType::ALL.iter().map(|t| t.as_str().to_owned()).collect();
+    let question = params.question();
+    let after = match params.text("cursor").map(|c| Cursor::decode(c, &question)).transpose()?.map(|c| c.after) {
+        None => None,
+        Some(after) => match after.as_slice() {
+            [Value::Integer(c), Value::Integer(i)] => Some((*c as u64, *i as u64)),
+            _ => return Err(Problem::parameter("cursor", "is not a cursor of this list", &[])),
+        },
+    };
+    let q = events::Query {
+        actor: params.several("actor", &[])?,
+        event_type: params.several::<EventType>("type", &types)?,
+        from: params.parsed("from", "an instant such as 2026-03-02T09:00:00Z")?,
+        to: params.parsed("to", "an instant such as 2026-03-02T09:00:00Z")?,
+        after,
+        limit: params.limit()?,
+    };
+    let model = &state.models.production;
+    model.reach(params.min_position(Context::Production)?).await?;
+    let (opener, me) = (state.opener.clone(), caller.0.name.to_string());
+    let found = model.query(move |conn, head| Ok((events::events(conn, &scope, &me, id, &q, &*opener)?, head)));
+    let (Some(page), head) = found.await? else {
+        return Err(Problem::not_found(format!("there is no work order {id}, or it is not yours to see")));
+    };
+    let cursor = |(c, i): (u64, u64)| {
+        let after = vec![Value::Integer(c as i64), Value::Integer(i as i64)];
+        Cursor { after, now: 0 }.encode(&question)
+    };
+    let next = page.next.map(cursor);
+    let body = json!({"items": page.items, "next": next, "position": head.position});
+    let mut r = json_text(body.to_string());
+    link_next(&mut r, &format!("/v1/work-orders/{id}/events"), &params, next.as_deref());
+    Ok(r)
+}
