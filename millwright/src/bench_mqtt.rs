@@ -236,7 +236,9 @@ impl Connection {
                             check(&m.payload)?;
                         }
                     }
-                    4 if body.get(2).is_some_and(|r| *r >= 0x80) => bail!("the broker refused a publish: {:#04x}", body[2]),
+                    4 if body.get(2).is_some_and(|r| *r >= 0x80) => {
+                        bail!("the broker refused a publish: {:#04x}", body[2])
+                    }
                     14 => bail!("the broker ended the connection: {:#04x}", body.first().copied().unwrap_or(0)),
                     _ => {}
                 }

@@ -84,7 +84,10 @@ pub fn options(remote: &Remote, client_id: &str, account: &str, secret: &str) ->
     network.set_tcp_nodelay(true);
     o.set_network_options(network);
     if url.tls {
-        let ca = remote.ca.as_ref().context("mqtts needs the server's CA: --ca FILE (for a development system DIR/tls/ca.pem)")?;
+        let ca = remote
+            .ca
+            .as_ref()
+            .context("mqtts needs the server's CA: --ca FILE (for a development system DIR/tls/ca.pem)")?;
         o.set_transport(Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(tls::client(ca)?)));
     }
     Ok(o)
@@ -128,10 +131,17 @@ pub async fn send(remote: &Remote, context: Context, payload: Vec<u8>, timeout: 
                     let why = a.properties.and_then(|p| p.reason_string).unwrap_or_else(|| format!("{:?}", a.reason));
                     bail!("the broker refused the command: {why}");
                 }
-                Ok(Event::Incoming(Packet::SubAck(a))) if a.return_codes.iter().any(|c| !matches!(c, SubscribeReasonCode::Success(_))) => {
-                    bail!("the broker refused the subscription to {reply_topic}: is {} a site of {account}?", remote.site);
+                Ok(Event::Incoming(Packet::SubAck(a)))
+                    if a.return_codes.iter().any(|c| !matches!(c, SubscribeReasonCode::Success(_))) =>
+                {
+                    bail!(
+                        "the broker refused the subscription to {reply_topic}: is {} a site of {account}?",
+                        remote.site
+                    );
                 }
-                Ok(Event::Incoming(Packet::Disconnect(d))) => bail!("the broker closed the connection: {:?}", d.reason_code),
+                Ok(Event::Incoming(Packet::Disconnect(d))) => {
+                    bail!("the broker closed the connection: {:?}", d.reason_code)
+                }
                 Ok(_) => {}
                 Err(ConnectionError::ConnectionRefused(code)) => bail!("{}", refused(code, &account)),
                 Err(e) => return Err(anyhow!("{}: {e}", remote.mqtt)),
@@ -184,9 +194,11 @@ impl Api {
             None => {
                 let (account, secret) = credentials(remote)?;
                 let form = [("grant_type", "password"), ("username", &account), ("password", &secret)];
-                let mut answer = agent.post(format!("{base}/v1/token")).send_form(form).with_context(|| base.clone())?;
+                let mut answer =
+                    agent.post(format!("{base}/v1/token")).send_form(form).with_context(|| base.clone())?;
                 let status = answer.status();
-                let body: serde_json::Value = answer.body_mut().read_json().context("the token answer can't be read")?;
+                let body: serde_json::Value =
+                    answer.body_mut().read_json().context("the token answer can't be read")?;
                 body["access_token"].as_str().map(str::to_owned).ok_or_else(|| {
                     anyhow!("no token ({status}): {}", body["error_description"].as_str().unwrap_or("log-in refused"))
                 })?

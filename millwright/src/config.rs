@@ -160,7 +160,8 @@ pub fn up(args: &UpArgs) -> Result<Up> {
     };
     let demo = args.demo || file.demo.unwrap_or(false);
     let insecure_demo = args.insecure_demo || file.insecure_demo.unwrap_or(false);
-    let mut up = Up { base: base(&args.common, &file), network, https, demo, clock: None, issuers: file.trust_issuer.clone() };
+    let mut up =
+        Up { base: base(&args.common, &file), network, https, demo, clock: None, issuers: file.trust_issuer.clone() };
     if demo && !insecure_demo {
         // Nobody names addresses for a demo on one machine: its defaults are loopback.
         if args.https.or(file.https).is_none() {
@@ -178,9 +179,8 @@ pub fn up(args: &UpArgs) -> Result<Up> {
         }
     }
     for text in &args.trust_issuer {
-        let (issuer, jwks) = text
-            .split_once('=')
-            .with_context(|| format!("--trust-issuer {text}: write it as ISSUER=JWKS_FILE"))?;
+        let (issuer, jwks) =
+            text.split_once('=').with_context(|| format!("--trust-issuer {text}: write it as ISSUER=JWKS_FILE"))?;
         // The file may say what its roles mean; which keys count, the flag says.
         let named = up.issuers.iter().position(|i| i.issuer == issuer).map(|at| up.issuers.remove(at));
         let roles = named.map(|i| i.roles).unwrap_or_default();
@@ -208,8 +208,10 @@ pub fn clock(text: &str) -> Result<ClockStart> {
 
 /// `90s`, `15m`, `8h`, `2d`, or an ISO 8601 duration, in milliseconds.
 pub fn duration_ms(text: &str) -> Result<i64> {
-    let span: jiff::SignedDuration =
-        text.parse().or_else(|_| days(text)).with_context(|| format!("{text:?} is not a duration: write 90s, 15m, 8h or 2d"))?;
+    let span: jiff::SignedDuration = text
+        .parse()
+        .or_else(|_| days(text))
+        .with_context(|| format!("{text:?} is not a duration: write 90s, 15m, 8h or 2d"))?;
     let ms = i64::try_from(span.as_millis()).unwrap_or(-1);
     if ms < 0 {
         bail!("{text:?}: the clock only moves on");
@@ -316,7 +318,8 @@ mod tests {
         assert_eq!(c.rate, 60.0);
         assert!(clock("yesterday").is_err());
         assert!(clock("2026-03-02T08:00:00Z@-1").is_err());
-        for (t, ms) in [("90s", 90_000), ("15m", 900_000), ("8h", 28_800_000), ("2d", 172_800_000), ("PT1H", 3_600_000)] {
+        for (t, ms) in [("90s", 90_000), ("15m", 900_000), ("8h", 28_800_000), ("2d", 172_800_000), ("PT1H", 3_600_000)]
+        {
             assert_eq!(duration_ms(t).unwrap(), ms, "{t}");
         }
         assert!(duration_ms("5").is_err());

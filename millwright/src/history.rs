@@ -121,8 +121,7 @@ pub async fn each_commit(
     let log = at_rest(data, context)?;
     let mut failure = None;
     log.scan(&mut |n, f| {
-        let c = mw_log::frame::decode_commit(f)
-            .map_err(|e| LogError::Corrupt { commit: n, reason: e.to_string() })?;
+        let c = mw_log::frame::decode_commit(f).map_err(|e| LogError::Corrupt { commit: n, reason: e.to_string() })?;
         match each(&c) {
             Ok(go_on) => Ok(go_on),
             Err(e) => {

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -53,7 +55,10 @@ fn dev_certificates(dir: &Path) -> Result<()> {
 }
 
 /// The server's TLS configuration, TLS 1.2 and newer.
-pub fn server(data: &Path, given: Option<&(std::path::PathBuf, std::path::PathBuf)>) -> Result<Arc<rustls::ServerConfig>> {
+pub fn server(
+    data: &Path,
+    given: Option<&(std::path::PathBuf, std::path::PathBuf)>,
+) -> Result<Arc<rustls::ServerConfig>> {
     let (cert, key) = match given {
         Some((c, k)) => (c.clone(), k.clone()),
         None => {

@@ -157,7 +157,8 @@ fn command(kind: &str, aggregate: Option<Uuid>, payload: Value) -> Value {
 }
 
 fn create(id: Uuid) -> Value {
-    let payload = json!({"product_id": "bracket-10", "planned_qty": "3", "uom": "H87", "due_at": "2026-04-01T00:00:00.000Z"});
+    let payload =
+        json!({"product_id": "bracket-10", "planned_qty": "3", "uom": "H87", "due_at": "2026-04-01T00:00:00.000Z"});
     command("work-order.create", Some(id), payload)
 }
 
@@ -286,12 +287,17 @@ async fn bytes_without_a_command_are_answered_and_not_stored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_failing_fields_of_a_shape_are_named_at_once_and_the_refusal_is_stored() {
     let (_dir, mut r) = memory().await;
-    let c = command("work-order.create", Some(Uuid::now_v7()), json!({"planned_qty": "-1", "due_at": "soon", "colour": 1}));
+    let c =
+        command("work-order.create", Some(Uuid::now_v7()), json!({"planned_qty": "-1", "due_at": "soon", "colour": 1}));
     let before = r.log.head().commit;
     let refused = r.ask("planner-1", &c).await;
     assert_eq!(refused["error"]["code"], "VALIDATION");
-    let fields: Vec<&str> =
-        refused["error"]["details"]["fields"].as_array().unwrap().iter().map(|f| f["field"].as_str().unwrap()).collect();
+    let fields: Vec<&str> = refused["error"]["details"]["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["field"].as_str().unwrap())
+        .collect();
     for f in ["payload.due_at", "payload.product_id", "payload.colour"] {
         assert!(fields.contains(&f), "{f} is not among {fields:?}");
     }
@@ -379,8 +385,7 @@ async fn what_a_crash_left_unpublished_is_published_at_the_next_start() {
     let replies: Vec<&Value> = seen.iter().filter(|(rsp, _)| *rsp).map(|(_, v)| v).collect();
     assert_eq!(replies.len(), 2);
     assert_eq!(replies[1]["events"], first["events"]);
-    let events: Vec<u64> =
-        seen.iter().filter(|(rsp, _)| !rsp).map(|(_, v)| v["position"].as_u64().unwrap()).collect();
+    let events: Vec<u64> = seen.iter().filter(|(rsp, _)| !rsp).map(|(_, v)| v["position"].as_u64().unwrap()).collect();
     assert_eq!(events.last(), first["position"].as_u64().as_ref());
     assert!(events.is_sorted());
     assert_eq!(r.ask("planner-1", &c).await["status"], "duplicate", "I-2 holds over a restart");

@@ -73,7 +73,13 @@ fn new_secret() -> Result<NewSecret> {
     })
 }
 
-async fn change(common: &Common, kind: &str, account: &str, payload: Value, secret: Option<&NewSecret>) -> Result<ExitCode> {
+async fn change(
+    common: &Common,
+    kind: &str,
+    account: &str,
+    payload: Value,
+    secret: Option<&NewSecret>,
+) -> Result<ExitCode> {
     let name = AccountName::new(account).with_context(|| format!("account {account:?}"))?;
     let command = json!({
         "command_id": Uuid::now_v7(), "type": kind, "aggregate_id": ids::account_id(&name), "payload": payload,
@@ -85,7 +91,11 @@ async fn change(common: &Common, kind: &str, account: &str, payload: Value, secr
     };
     if let Some(error) = reply.get("error").filter(|e| !e.is_null()) {
         let field = error["field"].as_str().map(|f| format!(" ({f})")).unwrap_or_default();
-        eprintln!("millwright: {}: {}{field}", error["code"].as_str().unwrap_or("refused"), error["message"].as_str().unwrap_or(""));
+        eprintln!(
+            "millwright: account {account}: {}: {}{field}",
+            error["code"].as_str().unwrap_or("refused"),
+            error["message"].as_str().unwrap_or("")
+        );
         return Ok(ExitCode::from(1));
     }
     println!("{kind} {account}: done");
@@ -134,7 +144,14 @@ async fn list(common: &Common, as_json: bool) -> Result<ExitCode> {
         };
         let text = |v: &Value| v.as_str().unwrap_or("").to_owned();
         let state = if a["disabled"] == json!(true) { "disabled" } else { "enabled" };
-        table.add_row([text(&a["account"]), list(&a["roles"]), list(&a["sites"]), text(&a["customer_id"]), text(&a["cell"]), state.into()]);
+        table.add_row([
+            text(&a["account"]),
+            list(&a["roles"]),
+            list(&a["sites"]),
+            text(&a["customer_id"]),
+            text(&a["cell"]),
+            state.into(),
+        ]);
     }
     println!("{table}");
     Ok(ExitCode::SUCCESS)

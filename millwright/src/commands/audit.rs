@@ -60,7 +60,9 @@ async fn verify(data: &Path, args: &VerifyArgs) -> Result<Vec<Value>> {
     for context in contexts {
         // What the engine can't even open is as bad as a bad frame.
         results.push(match history::at_rest(data, context) {
-            Ok(log) => history::outcome(history::verify(&*log, checkpoints.get(&context), &mut |n| bar.set_position(n))),
+            Ok(log) => {
+                history::outcome(history::verify(&*log, checkpoints.get(&context), &mut |n| bar.set_position(n)))
+            }
             Err(e) => json!({"context": context, "ok": false, "position": 1, "commit": 1, "reason": format!("{e:#}")}),
         });
     }
@@ -75,8 +77,18 @@ fn print(r: &Value) {
             Some(n) => format!("signed checkpoint of {n} commits holds"),
             None => "no checkpoint yet".to_owned(),
         };
-        println!("{context}: {} commits, {} events, root {}; {signed}", r["commits"], r["events"], r["root"].as_str().unwrap_or_default());
+        println!(
+            "{context}: {} commits, {} events, root {}; {signed}",
+            r["commits"],
+            r["events"],
+            r["root"].as_str().unwrap_or_default()
+        );
     } else {
-        println!("{context}: BAD at position {} (commit {}): {}", r["position"], r["commit"], r["reason"].as_str().unwrap_or_default());
+        println!(
+            "{context}: BAD at position {} (commit {}): {}",
+            r["position"],
+            r["commit"],
+            r["reason"].as_str().unwrap_or_default()
+        );
     }
 }

@@ -41,7 +41,9 @@ pub fn run(command: BenchCommand) -> Result<ExitCode> {
     let headings = ["what", "in flight", "per second", "p50 ms", "p99 ms", "p99.9 ms", "plain file", "durability"];
     let mut table = super::table(headings);
     for f in &figures {
-        let n = |k: &str| f[k].as_f64().map_or(String::new(), |v| if v < 100.0 { format!("{v:.2}") } else { format!("{v:.0}") });
+        let n = |k: &str| {
+            f[k].as_f64().map_or(String::new(), |v| if v < 100.0 { format!("{v:.2}") } else { format!("{v:.0}") })
+        };
         let s = |k: &str| f[k].as_str().unwrap_or("").to_owned();
         let rate = ["events_per_second", "commands_per_second"].iter().map(|k| n(k)).collect::<String>();
         let row = [n("p50_ms"), n("p99_ms"), n("p999_ms"), n("plain_events_per_second"), s("durability")];

@@ -139,7 +139,11 @@ impl Out {
         // Fixed columns, so that the first line is there before the last one is known.
         if !self.titled {
             self.titled = true;
-            writeln!(self.out, "{:>9}  {:24}  {:28}  {:>4}  {:16}  stream", "position", "recorded at", "event", "ver", "actor")?;
+            writeln!(
+                self.out,
+                "{:>9}  {:24}  {:28}  {:>4}  {:16}  stream",
+                "position", "recorded at", "event", "ver", "actor"
+            )?;
         }
         let text = |k: &str| e[k].as_str().unwrap_or("").to_owned();
         let stream = format!("{}/{}", text("aggregate_type"), text("aggregate_id"));

@@ -32,7 +32,8 @@ pub fn run(args: &SendArgs) -> Result<ExitCode> {
         envelope["occurred_at"] = json!(t);
     }
     let timeout = Duration::from_secs(args.timeout.max(1));
-    let sent = super::block_on(client::send(&args.remote, command.context(), envelope.to_string().into_bytes(), timeout))?;
+    let sent =
+        super::block_on(client::send(&args.remote, command.context(), envelope.to_string().into_bytes(), timeout))?;
     match sent {
         Ok(reply) => {
             println!("{}", serde_json::to_string_pretty(&reply)?);

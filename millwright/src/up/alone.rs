@@ -17,11 +17,10 @@ use mw_runtime::bus::remote::{RemoteBus, RemoteConfig};
 use mw_runtime::remote_log::{RemoteReader, serve};
 use mw_runtime::{Bus, BusinessClock};
 use prometheus_client::registry::Registry;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::data::Data;
 use super::identity::{BrokerLogin, Identity, OPERATOR, SERVICES};
-use super::{end_sessions, limits, link, listen, logging, production, runtime, say};
+use super::{Signals, end_sessions, limits, link, listen, logging, production, runtime, say};
 use crate::cli::{BrokerArgs, ServiceArgs};
 use crate::{client, config, tls};
 
@@ -36,6 +35,7 @@ pub fn broker_alone(args: &BrokerArgs) -> Result<ExitCode> {
     }
     let services = config::service_secrets(&file)?;
     runtime()?.block_on(async {
+        let mut signals = Signals::new()?;
         let data = Data::lock(&base.data)?;
         let tls = tls::server(data.dir(), network.tls.as_ref())?;
         let identity = Identity::open(&data, Vec::new()).await?;
@@ -65,11 +65,8 @@ pub fn broker_alone(args: &BrokerArgs) -> Result<ExitCode> {
         let control = tokio::spawn(crate::control::serve(crate::control::listen(data.dir())?, Arc::new(control)));
         listen(&broker, &network, &tls)?;
         say("ready");
-        let mut term = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
         let why = tokio::select! {
-            _ = term.recv() => None,
-            _ = interrupt.recv() => None,
+            () = signals.stop() => None,
             why = broker.failed() => Some(why),
             why = accounts.failed() => Some(why.to_string()),
             ended = &mut following => Some(format!("identity's accounts are not followed any more: {ended:?}")),
@@ -112,17 +109,15 @@ impl Authenticator for Everyone {
 }
 
 async fn open_for_testing(network: &config::Network) -> Result<ExitCode> {
+    let mut signals = Signals::new()?;
     // Its default listener is the plain one; TLS would need a data directory for its certificate.
     let addr = network.mqtt.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 1883)));
     let config = BrokerConfig { limits: limits(network), open_for_testing: true, ..BrokerConfig::default() };
     let broker = Broker::start(config, Arc::new(Everyone))?;
     say(&format!("listening mqtt {}", broker.listen_tcp(addr)?));
     say("ready");
-    let mut term = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let why = tokio::select! {
-        _ = term.recv() => None,
-        _ = interrupt.recv() => None,
+        () = signals.stop() => None,
         why = broker.failed() => Some(why),
     };
     broker.shutdown().await;
@@ -154,6 +149,7 @@ pub fn production_alone(args: &ServiceArgs) -> Result<ExitCode> {
     let config = config::service(args, "production")?;
     logging(config.base.log_format);
     runtime()?.block_on(async {
+        let mut signals = Signals::new()?;
         let data = Data::lock(&config.base.data)?;
         let names = SERVICES.iter().chain([&OPERATOR]).map(|n| AccountName::new(n)).collect::<Result<Vec<_>, _>>()?;
         let directory = Directory::with_services(names);
@@ -174,11 +170,8 @@ pub fn production_alone(args: &ServiceArgs) -> Result<ExitCode> {
         let log_bus: Arc<dyn Bus> = connect(&config, "log").await?;
         let serving = tokio::spawn(serve(running.log.clone(), log_bus));
         say("ready");
-        let mut term = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
         let why = tokio::select! {
-            _ = term.recv() => None,
-            _ = interrupt.recv() => None,
+            () = signals.stop() => None,
             why = running.service.failed() => Some(why.to_string()),
             end = &mut following => Some(format!("the accounts are not followed any more: {end:?}")),
         };

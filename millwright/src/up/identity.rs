@@ -61,15 +61,7 @@ impl Identity {
         let verifier = Arc::new(Verifier::new(keys.public(), issuers));
         let gate = TokenGate { directory: directory.clone(), verifier };
         let login = Login::new(gate, keys, store.clone(), cache, reader.clone(), Limits::default());
-        Ok(Identity {
-            directory,
-            login: Arc::new(login),
-            log,
-            store,
-            feed,
-            reader,
-            data: data.clone(),
-        })
+        Ok(Identity { directory, login: Arc::new(login), log, store, feed, reader, data: data.clone() })
     }
 
     /// Starts to take commands. The task follows the log for ever; it ends with the reason.

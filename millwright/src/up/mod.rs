@@ -24,7 +24,7 @@ use mw_identity::Directory;
 use mw_runtime::bus::in_process::InProcessBus;
 use mw_runtime::{Bus, BusinessClock, Clock};
 use prometheus_client::registry::Registry;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 pub use alone::{broker_alone, production_alone};
@@ -71,6 +71,26 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
+/// SIGTERM and SIGINT. Made before anything else, so that one that comes during the start is heard
+/// when the start is over.
+struct Signals {
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Signals { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
 fn clock(up: &Up) -> BusinessClock {
     match up.clock {
         Some(c) => BusinessClock::demo(c.start, c.rate),
@@ -91,6 +111,7 @@ async fn link(broker: &Arc<Broker>, name: &'static str) -> Result<Arc<dyn Bus>> 
 }
 
 async fn up(config: Up) -> Result<ExitCode> {
+    let mut signals = Signals::new()?;
     let data = Data::lock(&config.base.data)?;
     let tls = tls::server(data.dir(), config.network.tls.as_ref())?;
     let issuers = api::issuers(&config.issuers)?;
@@ -133,10 +154,7 @@ async fn up(config: Up) -> Result<ExitCode> {
     )?;
 
     let control = control::Control {
-        services: vec![
-            (production.service.clone(), production.log.clone()),
-            (accounts.clone(), identity.log.clone()),
-        ],
+        services: vec![(production.service.clone(), production.log.clone()), (accounts.clone(), identity.log.clone())],
         directory: identity.directory.clone(),
         login: identity.login.clone(),
         clock: clock.clone(),
@@ -149,11 +167,8 @@ async fn up(config: Up) -> Result<ExitCode> {
     say(&format!("listening https {}", api.local_addr()));
     say("ready");
 
-    let mut term = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let why = tokio::select! {
-        _ = term.recv() => None,
-        _ = interrupt.recv() => None,
+        () = signals.stop() => None,
         why = broker.failed() => Some(why),
         why = accounts.failed() => Some(why.to_string()),
         why = production.service.failed() => Some(why.to_string()),

@@ -299,7 +299,8 @@ mod tests {
 
     #[test]
     fn keys_of_quantities_sort_like_numbers_and_read_back() {
-        let numbers = ["0", "0.000001", "0.5", "1", "1.5", "2", "10", "10.25", "999999999999999999", "123456789012.654321"];
+        let numbers =
+            ["0", "0.000001", "0.5", "1", "1.5", "2", "10", "10.25", "999999999999999999", "123456789012.654321"];
         let mut sorted: Vec<(Decimal, String)> =
             numbers.iter().map(|n| n.parse::<Decimal>().unwrap()).map(|d| (d, sort_key(d))).collect();
         for (d, k) in &sorted {
@@ -312,7 +313,9 @@ mod tests {
 
     #[test]
     fn hours_are_rounded_and_signed() {
-        for (ms, shown) in [(0, "0.0"), (3_600_000, "1.0"), (-5_400_000, "-1.5"), (179_999, "0.0"), (180_000, "0.1"), (-1, "0.0")] {
+        for (ms, shown) in
+            [(0, "0.0"), (3_600_000, "1.0"), (-5_400_000, "-1.5"), (179_999, "0.0"), (180_000, "0.1"), (-1, "0.0")]
+        {
             assert_eq!(hours(ms), shown);
         }
     }

@@ -162,7 +162,10 @@ impl ProductionViews {
         };
         let expected = Version(c.order.version.0 + 1);
         if meta.version != expected {
-            return Err(ApplyError::Impossible(format!("version {} of work-order/{id} after {}", meta.version, c.order.version)));
+            return Err(ApplyError::Impossible(format!(
+                "version {} of work-order/{id} after {}",
+                meta.version, c.order.version
+            )));
         }
         let before = c.order.header.clone();
         c.order.apply(event, meta);

@@ -35,7 +35,13 @@ pub fn words(event: &Event) -> String {
         }
         Event::WorkOrderClosed(e) => {
             let forced = if e.forced { ", before the late window ended" } else { "" };
-            format!("closed: {} good, {} scrap, labour {}, machine {}{forced}", e.good, e.scrap, clock(e.labour.0), clock(e.machine.0))
+            format!(
+                "closed: {} good, {} scrap, labour {}, machine {}{forced}",
+                e.good,
+                e.scrap,
+                clock(e.labour.0),
+                clock(e.machine.0)
+            )
         }
         Event::WorkOrderCancelled(e) => format!("cancelled: {}", e.reason),
         Event::OperationStarted(e) => {
@@ -60,7 +66,10 @@ pub fn words(event: &Event) -> String {
             s
         }
         Event::OperationCompleted(e) => {
-            format!("operation {}: completed with {} good, {} scrap, {} in rework", e.op, e.good, e.scrap, e.rework_open)
+            format!(
+                "operation {}: completed with {} good, {} scrap, {} in rework",
+                e.op, e.good, e.scrap, e.rework_open
+            )
         }
         Event::SerialsAllocated(e) => match e.serials.as_slice() {
             [] => "allocated no serial numbers".to_owned(),

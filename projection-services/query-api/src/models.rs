@@ -94,11 +94,7 @@ pub struct Models {
 
 impl Models {
     /// Over the files in `dir`; each model with its projection's handle and its log.
-    pub fn new(
-        dir: &Path,
-        production: (Handle, Arc<dyn LogReader>),
-        identity: (Handle, Arc<dyn LogReader>),
-    ) -> Models {
+    pub fn new(dir: &Path, production: (Handle, Arc<dyn LogReader>), identity: (Handle, Arc<dyn LogReader>)) -> Models {
         Models {
             production: Model::new(dir, ProductionViews::NAME, ProductionViews::SCHEMA, production.0, production.1),
             identity: Model::new(dir, IdentityViews::NAME, IdentityViews::SCHEMA, identity.0, identity.1),

@@ -102,7 +102,8 @@ pub async fn show(
     let tag = format!("\"{version}\"");
     let etag = HeaderValue::from_str(&tag).map_err(|e| Problem::internal(&e))?;
     let same = |v: &HeaderValue| {
-        v.to_str().is_ok_and(|v| v.split(',').any(|t| matches!(t.trim(), "*") || t.trim().trim_start_matches("W/") == tag))
+        v.to_str()
+            .is_ok_and(|v| v.split(',').any(|t| matches!(t.trim(), "*") || t.trim().trim_start_matches("W/") == tag))
     };
     if headers.get(header::IF_NONE_MATCH).is_some_and(same) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());

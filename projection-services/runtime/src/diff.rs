@@ -34,7 +34,9 @@ pub fn diff(first: &Path, second: &Path) -> rusqlite::Result<Vec<TableDiff>> {
     let both = (names("main")?, names("other")?);
     let mut found = Vec::new();
     for table in tables {
-        let count = |sql: String| -> rusqlite::Result<u64> { conn.query_row(&sql, [], |r| r.get::<_, i64>(0)).map(|n| n as u64) };
+        let count = |sql: String| -> rusqlite::Result<u64> {
+            conn.query_row(&sql, [], |r| r.get::<_, i64>(0)).map(|n| n as u64)
+        };
         let quoted = table.replace('"', "\"\"");
         let (only_first, only_second) = match (both.0.contains(&table), both.1.contains(&table)) {
             (true, true) => {

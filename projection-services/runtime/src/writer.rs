@@ -174,8 +174,11 @@ impl Writer {
             }
             self.events.clear();
             for e in &commit.events {
-                let event =
-                    cloud::decode(e).map_err(|source| ProjectionError::Decode { name, position: e.position, source })?;
+                let event = cloud::decode(e).map_err(|source| ProjectionError::Decode {
+                    name,
+                    position: e.position,
+                    source,
+                })?;
                 self.events.push(event);
             }
             self.projection.apply(&tx, commit, &self.events).map_err(|source| ProjectionError::Apply {

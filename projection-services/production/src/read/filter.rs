@@ -147,8 +147,8 @@ impl Checked {
             if known {
                 continue;
             }
-            let mut st =
-                conn.prepare_cached("SELECT code FROM reference WHERE kind = ?1 AND retired = 0 ORDER BY code LIMIT 100")?;
+            let mut st = conn
+                .prepare_cached("SELECT code FROM reference WHERE kind = ?1 AND retired = 0 ORDER BY code LIMIT 100")?;
             let allowed = st.query_map([kind.number()], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
             let code = if let Value::Text(t) = v { t.as_str() } else { "" };
             let message = format!("there is no {} {code:?}", f.name);
