@@ -27,10 +27,6 @@ pub fn e(n: u128) -> String {
     Uuid::from_u128(0xe000 + n).to_string()
 }
 
-pub fn q(s: &str) -> Qty {
-    s.parse().unwrap()
-}
-
 #[derive(Clone)]
 pub struct World {
     pub facts: Production,

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use mw_contract::Context;
 use serde_json::{Value, json};
 
 use crate::cli::{AuditCommand, VerifyArgs};
@@ -48,26 +49,27 @@ async fn verify(data: &Path, args: &VerifyArgs) -> Result<Vec<Value>> {
     let checkpoints = history::read_checkpoints(data, checkpoint.as_deref(), key.as_deref())?;
     let contexts = contexts_with_a_log(data);
     // A log that is gone altogether is not a log that needs no check.
-    for missing in checkpoints.keys().filter(|c| !contexts.contains(c)) {
-        return Ok(vec![json!({
-            "context": missing, "ok": false, "position": 1, "commit": 1, "reason": "the log is not there, but a checkpoint is",
-        })]);
-    }
-    if contexts.is_empty() {
+    let gone = checkpoints.keys().filter(|c| !contexts.contains(c));
+    let mut results: Vec<Value> = gone.map(|c| bad(*c, "the log is not there, but a checkpoint is")).collect();
+    if contexts.is_empty() && results.is_empty() {
         bail!("{} has no logs: is --data right?", data.display());
     }
-    let mut results = Vec::new();
     for context in contexts {
         // What the engine can't even open is as bad as a bad frame.
         results.push(match history::at_rest(data, context) {
             Ok(log) => {
                 history::outcome(history::verify(&*log, checkpoints.get(&context), &mut |n| bar.set_position(n)))
             }
-            Err(e) => json!({"context": context, "ok": false, "position": 1, "commit": 1, "reason": format!("{e:#}")}),
+            Err(e) => bad(context, &format!("{e:#}")),
         });
     }
     bar.finish_and_clear();
     Ok(results)
+}
+
+/// A log of which nothing can be vouched for.
+fn bad(context: Context, reason: &str) -> Value {
+    json!({"context": context, "ok": false, "position": 1, "commit": 1, "reason": reason})
 }
 
 fn print(r: &Value) {

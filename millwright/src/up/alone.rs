@@ -11,12 +11,13 @@ use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
 use mw_broker::{AuthFailure, Authenticator, Broker, BrokerConfig, Principal};
 use mw_contract::{AccountName, Context};
-use mw_identity::{Directory, Feed};
+use mw_identity::{Directory, Feed, IdentityError};
 use mw_log::LogReader;
 use mw_runtime::bus::remote::{RemoteBus, RemoteConfig};
 use mw_runtime::remote_log::{RemoteReader, serve};
 use mw_runtime::{Bus, BusinessClock};
 use prometheus_client::registry::Registry;
+use tokio::task::JoinHandle;
 
 use super::data::Data;
 use super::identity::{BrokerLogin, Identity, OPERATOR, SERVICES};
@@ -144,6 +145,30 @@ async fn connect(config: &config::Service, part: &str) -> Result<Arc<RemoteBus>>
     Ok(Arc::new(bus))
 }
 
+type Started = (production::Running, Arc<dyn Bus>, JoinHandle<Result<(), IdentityError>>);
+
+/// Connects, reads the accounts, and starts to take commands.
+async fn start_production(config: &config::Service, data: &Data, demo: bool) -> Result<Started> {
+    let names = SERVICES.iter().chain([&OPERATOR]).map(|n| AccountName::new(n)).collect::<Result<Vec<_>, _>>()?;
+    let directory = Directory::with_services(names);
+    let reader: Arc<dyn LogReader> =
+        RemoteReader::start(Context::Identity, config.name, connect(config, "accounts").await?).await?;
+    let feed = Arc::new(Feed::directory_only(directory.clone()));
+    feed.catch_up(&*reader).await.context("reading the accounts")?;
+    let following = {
+        let (feed, reader) = (feed.clone(), reader.clone());
+        tokio::spawn(async move { feed.follow(&*reader).await })
+    };
+    let bus: Arc<dyn Bus> = connect(config, "commands").await?;
+    let clock = Arc::new(BusinessClock::wall());
+    let running = production::start(data, directory, Some(bus), clock, &mut Registry::default()).await?;
+    if demo {
+        crate::demo::reference_data(&running.service).await?;
+    }
+    let log_bus: Arc<dyn Bus> = connect(config, "log").await?;
+    Ok((running, log_bus, following))
+}
+
 /// `millwright production`.
 pub fn production_alone(args: &ServiceArgs) -> Result<ExitCode> {
     let config = config::service(args, "production")?;
@@ -151,23 +176,11 @@ pub fn production_alone(args: &ServiceArgs) -> Result<ExitCode> {
     runtime()?.block_on(async {
         let mut signals = Signals::new()?;
         let data = Data::lock(&config.base.data)?;
-        let names = SERVICES.iter().chain([&OPERATOR]).map(|n| AccountName::new(n)).collect::<Result<Vec<_>, _>>()?;
-        let directory = Directory::with_services(names);
-        let reader: Arc<dyn LogReader> =
-            RemoteReader::start(Context::Identity, config.name, connect(&config, "accounts").await?).await?;
-        let feed = Arc::new(Feed::directory_only(directory.clone()));
-        feed.catch_up(&*reader).await.context("reading the accounts")?;
-        let mut following = {
-            let (feed, reader) = (feed.clone(), reader.clone());
-            tokio::spawn(async move { feed.follow(&*reader).await })
+        // The broker may be long in coming; being told to stop is heard meanwhile.
+        let (running, log_bus, mut following) = tokio::select! {
+            started = start_production(&config, &data, args.demo) => started?,
+            () = signals.stop() => return Ok(ExitCode::SUCCESS),
         };
-        let bus: Arc<dyn Bus> = connect(&config, "commands").await?;
-        let clock = Arc::new(BusinessClock::wall());
-        let running = production::start(&data, directory, Some(bus), clock, &mut Registry::default()).await?;
-        if args.demo {
-            crate::demo::reference_data(&running.service).await?;
-        }
-        let log_bus: Arc<dyn Bus> = connect(&config, "log").await?;
         let serving = tokio::spawn(serve(running.log.clone(), log_bus));
         say("ready");
         let why = tokio::select! {

@@ -140,7 +140,10 @@ async fn up(config: Up) -> Result<ExitCode> {
 
     let (stop, stopped) = watch::channel(false);
     let views = views::start(&data.path("views"), &identity.log, &production.log, &stopped)?;
-    views.caught_up().await?;
+    tokio::select! {
+        there = views.caught_up() => there?,
+        () = signals.stop() => return Ok(ExitCode::SUCCESS),
+    }
     let api = api::start(
         config.https,
         &data.path("views"),

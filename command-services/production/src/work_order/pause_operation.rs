@@ -52,7 +52,6 @@ pub fn decide(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::fixture::{MINUTE, World, code, data, device, e, lead, names, operator, rule};
     use mw_contract::{AggregateId, ErrorCode, LossCategory, Role};
     use serde_json::{Value, json};

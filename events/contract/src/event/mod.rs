@@ -191,12 +191,17 @@ mod tests {
                 LampV3 { permille: u16::from(o.percent) * 10 }
             }
         }
-        registry! {
-            /// Test types.
-            LampType
-            /// Test events.
-            LampEvent { Lamp: Equipment { 1 => LampV1, 2 => LampV2, 3 => LampV3 } }
+        #[expect(dead_code, reason = "the test uses a part of what every registry has")]
+        mod lamp {
+            use super::*;
+            registry! {
+                /// Test types.
+                LampType
+                /// Test events.
+                LampEvent { Lamp: Equipment { 1 => LampV1, 2 => LampV2, 3 => LampV3 } }
+            }
         }
+        use lamp::LampEvent;
 
         #[test]
         fn every_old_version_is_lifted_step_by_step() {

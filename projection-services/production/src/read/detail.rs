@@ -154,11 +154,11 @@ fn notes(conn: &Connection, seq: i64, opener: &dyn TextOpener) -> rusqlite::Resu
 /// Planned beside actual, in seconds.
 fn totals(order: &Order) -> Value {
     let qty = order.header.planned_qty.decimal();
-    let planned_setup: u64 = order.operations.iter().map(|o| u64::from(o.step.setup_time.0)).sum();
+    let planned_setup: u64 = order.operations.iter().map(|o| o.step.setup_time.0).sum();
     let planned_run: rust_decimal::Decimal =
         order.operations.iter().map(|o| o.step.run_time_per_unit.decimal().checked_mul(qty).unwrap_or_default()).sum();
     let sum = |pick: fn(&(Seconds, Seconds, Seconds)) -> Seconds| -> u64 {
-        order.operations.iter().filter_map(|o| o.times.as_ref()).map(|t| u64::from(pick(t).0)).sum()
+        order.operations.iter().filter_map(|o| o.times.as_ref()).map(|t| pick(t).0).sum()
     };
     json!({
         "planned_setup": planned_setup, "planned_run": planned_run.normalize().to_string(),
