@@ -21,7 +21,7 @@ pub enum Takes {
     Reference(ReferenceKind),
     /// Codes of any form.
     Code,
-    /// Priorities, 1 to 5.
+    /// Priorities, 1 to 4.
     Priority,
     /// `true` or `false`.
     Bool,
@@ -92,7 +92,7 @@ pub fn allowed(takes: Takes) -> Vec<String> {
         Takes::State => names(WorkOrderState::ALL, WorkOrderState::as_str),
         Takes::OrderType => names(OrderType::ALL, OrderType::as_str),
         Takes::Origin => names(OriginKind::ALL, OriginKind::as_str),
-        Takes::Priority => (1..=5).map(|n| n.to_string()).collect(),
+        Takes::Priority => (1..=4).map(|n| n.to_string()).collect(),
         Takes::Bool => vec!["true".into(), "false".into()],
         Takes::Reference(_) | Takes::Code | Takes::Instant | Takes::Text => Vec::new(),
     }
@@ -113,7 +113,7 @@ impl Filter {
                 Takes::State => number(s.parse::<WorkOrderState>().ok().map(WorkOrderState::number)),
                 Takes::OrderType => number(s.parse::<OrderType>().ok().map(OrderType::number)),
                 Takes::Origin => number(s.parse::<OriginKind>().ok().map(OriginKind::number)),
-                Takes::Priority => number(s.parse().ok().filter(|n| (1..=5).contains(n))),
+                Takes::Priority => number(s.parse().ok().filter(|n| (1..=4).contains(n))),
                 Takes::Bool => match s {
                     "true" => Ok(Value::Integer(1)),
                     "false" => Ok(Value::Integer(0)),
