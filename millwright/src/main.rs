@@ -15,7 +15,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+// Small objects of many threads: the system's allocator spends a fifth of a busy program's time on
+// them, and keeps twice the memory.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
+    // Huge pages would double what an idle system holds. Where that is refused it holds more.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     // Two providers are linked through dependencies; rustls must be told which one counts.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = cli::Cli::parse();

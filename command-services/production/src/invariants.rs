@@ -103,3 +103,40 @@ pub fn violations(order: &WorkOrder) -> Vec<&'static str> {
     }
     broken
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{World, lead};
+    use mw_contract::event::parts::RoutingOperationV1;
+
+    #[test]
+    fn a_broken_invariant_is_named() {
+        let mut w = World::new();
+        let id = w.pump(5);
+        w.release(id);
+        w.start(&lead(), id, 10, "cell-1");
+        let order = w.order(id).clone();
+        assert_eq!(violations(&order), Vec::<&str>::new());
+
+        let mut more_than_went_in = order.clone();
+        more_than_went_in.operations[0].good = Qty::whole(6);
+        assert_eq!(violations(&more_than_went_in), ["I1"]);
+
+        let mut at_work_on_hold = order.clone();
+        at_work_on_hold.state = WorkOrderState::OnHold;
+        assert_eq!(violations(&at_work_on_hold), ["I5"]);
+
+        let mut nothing_to_do = order.clone();
+        nothing_to_do.operations.clear();
+        assert_eq!(violations(&nothing_to_do), ["I6"]);
+
+        let mut routed_and_implicit = order.clone();
+        routed_and_implicit.operations[1].implicit = true;
+        assert_eq!(violations(&routed_and_implicit), ["I6"]);
+
+        let mut neither = order;
+        neither.routing = Vec::<RoutingOperationV1>::new();
+        assert_eq!(violations(&neither), ["I6"]);
+    }
+}

@@ -168,6 +168,10 @@ mod tests {
             (0..400).map(|n| json!({"code": format!("reason-{n}"), "name": "x".repeat(60)})).collect();
         let many: Vec<Value> = (1..=201).map(step).collect();
         let lines: Vec<Value> = (1..=201).map(|n| json!({"line_no": n, "item_id": "a", "qty_per_unit": 1})).collect();
+        let mut mixed_days = shift("06:00", "mon");
+        mixed_days["shifts"][0]["days"] = json!(["mon", "day"]);
+        let mut mixed_hours = hours("mon", "09:00", "17:00");
+        mixed_hours["hours"]["mon"] = json!([{"from": "09:00", "to": "12:00"}, {"from": "17:00", "to": "13:00"}]);
         for (kind, document, field) in [
             ("routing", json!({"operations": []}), "operations"),
             ("routing", json!({"operations": [step(10), step(10)]}), "operations[1].op"),
@@ -191,6 +195,8 @@ mod tests {
             ("calendar", hours("mon", "09:00", "09:00"), "hours.mon"),
             ("shift_calendar", shift("6:00", "mon"), "shifts[0].from"),
             ("shift_calendar", shift("06:00", "day"), "shifts[0].days"),
+            ("shift_calendar", mixed_days, "shifts[0].days"),
+            ("calendar", mixed_hours, "hours.mon"),
             (
                 "availability",
                 json!({"account": "a", "from": "2026-03-02T09:00:00Z", "to": "2026-03-02T09:00:00Z"}),
@@ -210,6 +216,46 @@ mod tests {
             json!({"account": "a", "from": "2026-03-02T09:00:00Z", "to": "2026-03-02T09:00:01Z"}),
         )
         .unwrap();
+    }
+
+    #[test]
+    fn reference_documents_have_their_most_and_not_one_more() {
+        let mut w = World::new();
+        let steps = |n: u16| (1..=n).map(|op| json!({"op": op, "name": "a"})).collect::<Vec<_>>();
+        let lines =
+            |n: u16| (1..=n).map(|l| json!({"line_no": l, "item_id": "a", "qty_per_unit": 1})).collect::<Vec<_>>();
+        let fields = |r: Result<Decision, Rejection>| match r {
+            Ok(_) => String::new(),
+            Err(r) => r.field.unwrap(),
+        };
+        // Whatever else such a long document is too large for, it is not its number of parts.
+        assert_ne!(fields(w.put("routing", "x", json!({"operations": steps(200)}))), "payload.document.operations");
+        assert_ne!(fields(w.put("bom", "x", json!({"lines": lines(200)}))), "payload.document.lines");
+        let catalogue = |names: &[usize]| {
+            let entry = |(n, len): (usize, &usize)| json!({"code": format!("reason-{n}"), "name": "x".repeat(*len)});
+            json!({"entries": names.iter().enumerate().map(entry).collect::<Vec<Value>>()})
+        };
+        let length = |names: &[usize]| match catalogue(names) {
+            Value::Object(map) => Document::from_command(ReferenceKind::Catalogue, &map).unwrap().canonical().len(),
+            _ => 0,
+        };
+        let mut names = vec![60];
+        while length(&names) <= MOST_BYTES {
+            names.push(60);
+        }
+        names.pop();
+        // What is left of the bytes goes into the names, a byte a letter.
+        let mut left = MOST_BYTES - length(&names);
+        for name in &mut names {
+            let more = left.min(50);
+            *name += more;
+            left -= more;
+        }
+        assert_eq!(length(&names), MOST_BYTES);
+        w.put("catalogue", "x", catalogue(&names)).unwrap();
+        *names.last_mut().unwrap() += 1;
+        assert_eq!(length(&names), MOST_BYTES + 1);
+        assert_eq!(fields(w.put("catalogue", "x", catalogue(&names))), "payload.document");
     }
 
     #[test]

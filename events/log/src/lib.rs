@@ -11,6 +11,7 @@
 //! - [`commit_writer`]: the one writer of a context: decides a batch while the one before it syncs.
 //! - [`merkle`], [`checkpoint`]: the proof that history was not rewritten; [`verify`] checks it.
 //! - [`vault`]: the keys of data subjects.
+//! - [`quiet`]: threads that give way to those who sync.
 //! - [`bench`]: durable appends beside a plain file.
 //!
 //! This crate owns bytes on disk and their order. It must never look into a payload, decide
@@ -25,6 +26,7 @@ pub mod frame;
 pub mod memory;
 pub mod merkle;
 pub mod plan;
+pub mod quiet;
 pub mod sled_log;
 pub mod traits;
 pub mod vault;

@@ -14,6 +14,7 @@ use mw_contract::{CommitNumber, Head, StoredCommit};
 use mw_log::LogReader;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::Instant;
 
 use crate::files::Files;
 use crate::projection::{Projection, ProjectionError};
@@ -22,6 +23,8 @@ use crate::writer::{BATCH, Writer};
 /// Makes a projection with empty caches; each build from zero takes one of its own.
 pub type Factory = Arc<dyn Fn() -> Box<dyn Projection> + Send + Sync>;
 
+/// The least time between two transactions under load, unless a whole batch is there.
+const GATHER: Duration = Duration::from_millis(25);
 /// How long after a failed read the log is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -142,6 +145,7 @@ impl Service {
         let mut live = self.open().await?;
         let mut build: Option<JoinHandle<Result<Writer, ProjectionError>>> = None;
         let mut asked = true;
+        let mut not_before = Instant::now();
         let mut waiters: Vec<oneshot::Sender<Result<Head, String>>> = Vec::new();
         match &live {
             Some(w) => self.report(w),
@@ -160,7 +164,7 @@ impl Service {
                 () = &mut shutdown => Next::Stop,
                 built = finished(&mut build) => Next::Built(built.unwrap_or(Err(ProjectionError::Interrupted(name)))),
                 request = async { self.requests.lock().await.recv().await }, if asked => Next::Request(request),
-                commits = self.next_commits(from) => Next::Commits(commits),
+                commits = self.next_commits(from, not_before) => Next::Commits(commits),
             };
             match next {
                 // Every handle is gone, so nobody can ask any more.
@@ -182,6 +186,7 @@ impl Service {
                     if let Some(w) = live.take() {
                         let w = self.apply(w, commits).await.inspect_err(|_| abort(&build))?;
                         self.report(&w);
+                        not_before = Instant::now() + GATHER;
                         live = Some(w);
                     }
                 }
@@ -241,10 +246,16 @@ impl Service {
     }
 
     /// The commits after the live file's checkpoint; waits for some. Never ends without a live file.
-    async fn next_commits(&self, from: Option<CommitNumber>) -> Vec<Arc<StoredCommit>> {
+    async fn next_commits(&self, from: Option<CommitNumber>, not_before: Instant) -> Vec<Arc<StoredCommit>> {
         let Some(seen) = from else { return std::future::pending().await };
         loop {
             let failed = match self.reader.read(seen.next(), BATCH).await {
+                // The first change after a quiet time is shown at once; under load a few more
+                // milliseconds make one transaction of many.
+                Ok(commits) if !commits.is_empty() && commits.len() < BATCH && Instant::now() < not_before => {
+                    tokio::time::sleep_until(not_before).await;
+                    continue;
+                }
                 Ok(commits) if !commits.is_empty() => return commits,
                 Ok(_) => self.reader.wait(seen).await.err(),
                 Err(e) => Some(e),
@@ -305,12 +316,11 @@ async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
 }
 
 async fn apply(w: Writer, commits: Vec<Arc<StoredCommit>>, name: &'static str) -> Result<Writer, ProjectionError> {
-    spawn_blocking(move || {
+    let applied = mw_log::quiet::run(name, move || {
         let mut w = w;
         w.apply(&commits).map(|_| w)
-    })
-    .await
-    .map_err(|_| ProjectionError::Interrupted(name))?
+    });
+    applied.await.ok_or(ProjectionError::Interrupted(name))?
 }
 
 /// Builds from zero until the log has nothing more, reading one chunk ahead.

@@ -195,6 +195,11 @@ mod tests {
         w.release(id);
         w.start(&lead(), id, 10, "cell-1");
         assert_eq!(detail(ask(&w, &lead(), id, all()), "missing"), "1");
+        // Scrap that was booked before counts once.
+        let p = json!({"op": 10, "report_id": e(72), "scrap": [{"qty": 1, "reason": "surface"}]});
+        w.lead("work-order.report-quantity", id, p).unwrap();
+        assert_eq!(detail(ask(&w, &lead(), id, json!({})), "missing"), "5");
+        assert_eq!(detail(ask(&w, &lead(), id, all()), "missing"), "1");
     }
 
     #[test]

@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn wo_06_r1_the_revision_is_approved() {
         let mut w = World::new();
-        let revisions = json!([{"rev": "A", "approved": false}, {"rev": "B"}]);
+        let revisions = json!([{"rev": "A", "approved": false}, {"rev": "B"}, {"rev": "D"}]);
         w.put("product", "bracket-10", json!({"uom": "H87", "revisions": revisions})).unwrap();
         for (rev, ok) in [(json!("A"), false), (json!("C"), false), (Value::Null, false), (json!("B"), true)] {
             let id = planned(&mut w, json!({"product_rev": rev}));

@@ -317,7 +317,9 @@ mod tests {
         let id = w.running_bracket(100);
         report(&mut w, id, json!({"good": 98})).unwrap();
         assert_eq!(detail(ask(&w, id, json!({"good": 3})), "max_allowed"), "2");
-        assert_eq!(rule(ask(&w, id, json!({"good": 1, "scrap": surface(1), "rework": surface(1)}))), "WO-31.R2");
+        let refused = ask(&w, id, json!({"good": 1, "scrap": surface(1), "rework": surface(1)}));
+        assert!(refused.as_ref().unwrap_err().message.contains("2 more pieces, not 3"));
+        assert_eq!(rule(refused), "WO-31.R2");
         report(&mut w, id, json!({"good": 1, "rework": surface(1)})).unwrap();
         assert_eq!(detail(ask(&w, id, json!({"good": 1})), "max_allowed"), "0");
     }
@@ -364,6 +366,7 @@ mod tests {
         w.start(&lead(), id, 30, "cell-2");
         assert_eq!(detail(ask(&w, id, json!({"op": 30, "good": 8})), "max_allowed"), "7");
         assert_eq!(w.order(id).produced_good(), Qty::ZERO);
+        assert_eq!(w.order(id).last_operations().map(|o| o.op).collect::<Vec<_>>(), [30]);
         report(&mut w, id, json!({"op": 30, "good": 7})).unwrap();
         assert_eq!(w.order(id).produced_good(), Qty::whole(7));
     }
@@ -496,5 +499,14 @@ mod tests {
         let scrap = json!({"scrap": [{"qty": "40000000000", "reason": "surface"}]});
         report(&mut w, id, scrap.clone()).unwrap();
         assert_eq!(code(report(&mut w, id, scrap)), ErrorCode::Validation);
+        // The operation's 40, the order's scrap of 40, and 20 more are the bound; one less is below it.
+        let rework = |qty: &str| json!({"rework": [{"qty": qty, "reason": "surface"}]});
+        for (at, below) in [
+            (json!({"good": "20000000000"}), json!({"good": "19999999999"})),
+            (rework("20000000000"), rework("19999999999")),
+        ] {
+            assert_eq!(code(ask(&w, id, at)), ErrorCode::Validation);
+            ask(&w, id, below).unwrap();
+        }
     }
 }

@@ -199,8 +199,18 @@ mod tests {
         ] {
             assert_eq!(code(ask(&w, id, bad.clone())), ErrorCode::Validation, "{bad}");
         }
-        let fits: Vec<String> = (0..MOST_BYTES / 61).map(|n| format!("{n:060}")).collect();
-        let d = ask(&w, id, json!({"serials": fits})).unwrap();
+        for count in [0, 1001] {
+            let r = ask(&w, id, json!({"first": 1, "count": count})).unwrap_err();
+            assert_eq!(r.field.as_deref(), Some("payload.count"));
+        }
+        // One byte a serial for its length: 251 serials of 60 and one of 48 are 15 KiB to the byte.
+        let last = |len: usize| {
+            let full = (0..MOST_BYTES / 61).map(|n| format!("{n:060}"));
+            full.chain(["x".repeat(len)]).collect::<Vec<String>>()
+        };
+        let left = MOST_BYTES % 61 - 1;
+        assert_eq!(code(ask(&w, id, json!({"serials": last(left + 1)}))), ErrorCode::Validation);
+        let d = ask(&w, id, json!({"serials": last(left)})).unwrap();
         assert!(d.events[0].1.encode().unwrap().2.len() < 16 * 1024);
     }
 

@@ -221,9 +221,10 @@ mod tests {
         w.start(&lead(), id, 10, "cell-1");
         w.good(id, 10, 19);
         assert_eq!(rule(start(&w, 20, "cell-2", id)), "WO-28.R1");
-        w.good(id, 10, 61);
+        w.good(id, 10, 1);
         w.start(&lead(), id, 20, "cell-2");
-        let report = |n: u32| json!({"op": 20, "report_id": e(7), "good": n});
+        w.good(id, 10, 60);
+        let report = |n: u32| json!({"op": 20, "report_id": e(700), "good": n});
         assert_eq!(detail(w.lead("work-order.report-quantity", id, report(81)), "max_allowed"), "80");
         w.lead("work-order.report-quantity", id, report(80)).unwrap();
     }
@@ -392,6 +393,28 @@ mod tests {
         assert_eq!(code(resume(&w, &device("cell-1"), id, json!({}))), ErrorCode::InvalidState);
         w.finish_op(id, 10);
         assert_eq!(code(resume(&w, &operator("operator-1"), id, json!({}))), ErrorCode::InvalidState);
+    }
+
+    #[test]
+    fn wo_30_goes_on_with_the_operators_last_session() {
+        let mut w = World::new();
+        let id = pumps(&mut w);
+        let who = operator("operator-1");
+        for (session, kind) in [(1, "setup"), (2, "run")] {
+            let p = json!({"op": 10, "session_id": e(session), "cell_id": "cell-1", "kind": kind});
+            w.run(&who, "work-order.start-operation", id, p).unwrap();
+            w.later(MINUTE);
+            pause(&mut w, &who, id, &e(session));
+        }
+        w.later(MINUTE);
+        let d = w.run(&who, "work-order.resume-operation", id, json!({"op": 10, "session_id": e(3)})).unwrap();
+        assert_eq!(data(&d, 0)["paused_for"], 60);
+        assert_eq!(w.order(id).operation(10).unwrap().sessions[2].kind, SessionKind::Run);
+        // Somebody who was never there goes on with the last one of anybody.
+        w.later(MINUTE);
+        pause(&mut w, &who, id, &e(3));
+        w.later(2 * MINUTE);
+        assert_eq!(data(&resume(&w, &operator("operator-2"), id, json!({})).unwrap(), 0)["paused_for"], 120);
     }
 
     #[test]

@@ -159,6 +159,7 @@ mod tests {
             ("a".repeat(63), 1, "payload.test_report.sha256"),
             ("A".repeat(64), 1, "payload.test_report.sha256"),
             ("g".repeat(64), 1, "payload.test_report.sha256"),
+            ("a".repeat(63) + "g", 1, "payload.test_report.sha256"),
             ("0".repeat(64), 26_214_401, "payload.test_report.bytes"),
         ] {
             let file = json!({"uri": "s3://x", "sha256": sha256, "media_type": "a/b", "bytes": bytes});
@@ -232,6 +233,26 @@ mod tests {
         let ask = |cell| w.ask(&device(cell), "work-order.register-unit", id, payload("S-1", json!({})));
         assert_eq!(ask("cell-1").unwrap().role, Role::Device);
         assert_eq!(code(ask("cell-2")), ErrorCode::Forbidden);
+    }
+
+    #[test]
+    fn wo_40_a_device_without_a_cell_or_at_an_unknown_one_registers_nothing() {
+        let mut w = World::new();
+        let by_class = json!({"routing": [{"op": 10, "name": "a", "cell_class": "press"}]});
+        w.put("cell", "cell-1", json!({"line": "line-1", "class": "press"})).unwrap();
+        let class = w.bracket_with(5, by_class);
+        let line = w.bracket(5);
+        for id in [class, line] {
+            w.release(id);
+            w.start(&lead(), id, 10, "cell-1");
+            let ask = |who: &mw_contract::decide::Actor| {
+                w.ask(who, "work-order.register-unit", id, payload("S-1", json!({})))
+            };
+            assert_eq!(ask(&device("cell-1")).unwrap().role, Role::Device);
+            assert_eq!(code(ask(&device("cell-9"))), ErrorCode::Forbidden);
+            let homeless = mw_contract::decide::Actor { cell: None, ..device("cell-1") };
+            assert_eq!(code(ask(&homeless)), ErrorCode::Forbidden);
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use fastbloom::BloomFilter;
@@ -27,6 +28,8 @@ use crate::traits::{StreamHead, Token};
 
 /// The most commits that may wait to be written here.
 const MAX_PENDING: usize = 32 * 1024;
+/// How long commits gather before they are written together.
+const GATHER: Duration = Duration::from_millis(25);
 /// The most commits of one transaction.
 const MAX_TRANSACTION: usize = 4096;
 const HEADS: usize = 32 * 1024;
@@ -103,10 +106,11 @@ fn trouble(path: &Path) -> impl Fn(rusqlite::Error) -> LogError + '_ {
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open(path)?;
-    conn.busy_timeout(std::time::Duration::from_secs(10))?;
-    // What a power loss takes from the end is read from the log again.
+    conn.busy_timeout(Duration::from_secs(10))?;
+    // What a power loss takes from the end is read from the log again. Checkpoints are rare,
+    // because their syncs stand in the way of the log's own.
     conn.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;",
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;",
     )?;
     Ok(conn)
 }
@@ -269,8 +273,11 @@ fn done(c: &StoredCommit) -> bool {
 }
 
 fn run(shared: &Shared, mut conn: Connection, commits: &Receiver<Arc<StoredCommit>>) {
+    crate::quiet::give_way();
     let mut batch = Vec::new();
     while let Ok(first) = commits.recv() {
+        // Nobody waits for this, and one large transaction is much cheaper than ten small ones.
+        std::thread::sleep(GATHER);
         batch.push(first);
         batch.extend(commits.try_iter().take(MAX_TRANSACTION - 1));
         let leaf = batch.last().map(|c| crate::merkle::leaf_hash(&crate::frame::encode_stored(c))).unwrap_or_default();
