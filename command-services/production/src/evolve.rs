@@ -285,3 +285,65 @@ fn reported(order: &mut WorkOrder, e: &OperationQuantityReportedV1) {
         order.counters.insert((e.cell_id.clone(), c.name.clone()), c.value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{World, lead, planner};
+    use mw_contract::{AggregateId, Text, WorkOrderState};
+    use serde_json::json;
+
+    #[test]
+    fn only_the_stream_of_an_order_becomes_one() {
+        let mut w = World::new();
+        let id = w.fresh();
+        let d = w
+            .ask(&planner(), "work-order.create", crate::fixture::id(id), World::create_payload("pump-200", 1))
+            .unwrap();
+        for (kind, known) in [(AggregateKind::Unit, false), (AggregateKind::WorkOrder, true)] {
+            let stream = StreamId::new(kind, crate::fixture::id(id));
+            w.fold(&stream, &d.events[0].1, w.now, &planner(), Role::Planner);
+            assert_eq!(w.state(stream.id).work_order().is_some(), known);
+        }
+    }
+
+    fn held(w: &mut World) -> AggregateId {
+        let id = w.in_state(WorkOrderState::OnHold);
+        assert!(w.order(id).hold.is_some());
+        id
+    }
+
+    #[test]
+    fn whatever_ends_an_order_ends_its_hold() {
+        let mut w = World::new();
+        let id = held(&mut w);
+        w.planner("work-order.cancel", id, json!({"reason": "no_demand"})).unwrap();
+        assert!(w.order(id).hold.is_none());
+        // Short-closing can end a held order; its event is known already.
+        let id = held(&mut w);
+        let ended = WorkOrderCompletedV1 {
+            good: Qty::ZERO,
+            scrap: Qty::ZERO,
+            rework: Qty::ZERO,
+            actual_start: None,
+            actual_end: w.now,
+            material_variance: Vec::new(),
+            short_closed: true,
+            note: None,
+        };
+        w.given(id, ended);
+        let o = w.order(id);
+        assert!(o.hold.is_none() && o.short_closed);
+    }
+
+    #[test]
+    fn a_serial_that_a_unit_bears_is_not_free_again() {
+        let mut w = World::new();
+        let id = w.running_bracket(5);
+        let p = json!({"serial": "S-1", "op": 10, "result": "good"});
+        w.run(&lead(), "work-order.register-unit", id, p).unwrap();
+        let serials = ["S-1", "S-2"].map(|s| Text::new(s).unwrap()).to_vec();
+        w.given(id, SerialsAllocatedV1 { serials });
+        assert_eq!(w.order(id).free_serials.iter().map(|s| s.as_str()).collect::<Vec<_>>(), ["S-2"]);
+    }
+}

@@ -149,11 +149,8 @@ impl Production {
 
     /// The next free number of a year's series.
     pub fn next_number(&self, year: u16) -> (u16, u32) {
-        let mut n = self.series.get(&year).copied().unwrap_or(0).saturating_add(1);
-        while self.series_numbers.contains(&(year, n)) {
-            n = n.saturating_add(1);
-        }
-        (year, n)
+        // Whatever number was taken last, `take_number` has stepped over all that follow it.
+        (year, self.series.get(&year).copied().unwrap_or(0).saturating_add(1))
     }
 
     /// What is known of a serial number; `None`: it is free.
@@ -348,6 +345,48 @@ mod tests {
             assert_eq!(series_number(other), None, "{other}");
         }
         assert_eq!(series_text((2026, 1_234_567)), "WO-2026-1234567");
+    }
+
+    #[test]
+    fn the_series_steps_over_what_was_taken_and_over_nothing_else() {
+        let mut facts = Production::new();
+        let mut take = |n: u32| {
+            facts.take_number(&Text::new(&series_text((2026, n))).unwrap());
+            facts.next_number(2026).1
+        };
+        for (taken, next) in [(3, 1), (1, 2), (2, 4), (4, 5), (6, 5)] {
+            assert_eq!(take(taken), next, "after {taken}");
+        }
+    }
+
+    #[test]
+    fn a_product_is_known_by_one_number() {
+        let mut i = Interner::default();
+        assert_eq!(["a", "b", "a"].map(|t| i.intern(&t)), [0, 1, 0]);
+        assert_eq!(i.all, ["a", "b"]);
+    }
+
+    #[test]
+    fn standard_work_is_setup_and_run_of_all_pieces() {
+        let step = |op: u16, setup: u64, run: &str| -> RoutingOperationV1 {
+            let text = format!(r#"{{"op":{op},"name":"a","setup_time":{setup},"run_time_per_unit":"{run}"}}"#);
+            serde_json::from_str(&text).unwrap()
+        };
+        assert_eq!(standard_work(&[], Qty::whole(5)), 0);
+        // 300 + 5 * 60 and, with the half second of the whole batch left out, 5 * 30.1.
+        assert_eq!(standard_work(&[step(10, 300, "60"), step(20, 0, "30.1")], Qty::whole(5)), 750_000);
+        // More than can be counted weighs nothing, so that a plan is never refused for it.
+        assert_eq!(standard_work(&[step(10, 1, "999999999999999999")], Qty::whole(1000)), 1000);
+    }
+
+    #[test]
+    fn a_cell_belongs_to_the_site_of_its_line() {
+        let mut w = crate::fixture::World::new();
+        w.put("line", "line-b", serde_json::json!({"site": "plant-2"})).unwrap();
+        w.put("cell", "cell-b", serde_json::json!({"line": "line-b"})).unwrap();
+        let at = |site: &str| w.facts.cell_at(&site.parse().unwrap(), &"cell-b".parse().unwrap()).is_some();
+        assert!(at("plant-2") && !at("plant-1"));
+        assert_eq!(w.facts.cells_on(&"line-9".parse().unwrap()), 0);
     }
 
     #[test]

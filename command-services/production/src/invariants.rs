@@ -135,6 +135,10 @@ mod tests {
         routed_and_implicit.operations[1].implicit = true;
         assert_eq!(violations(&routed_and_implicit), ["I6"]);
 
+        let mut without_pieces = order.clone();
+        without_pieces.planned_qty = Qty::ZERO;
+        assert_eq!(without_pieces.progress_pct(), 0);
+
         let mut neither = order;
         neither.routing = Vec::<RoutingOperationV1>::new();
         assert_eq!(violations(&neither), ["I6"]);

@@ -102,7 +102,12 @@ mod tests {
         assert!(!load.overloaded(&line, span(0, 8, 3), 2));
         assert!(!load.overloaded(&line, span(9, 12, 3), 1));
         assert!(!load.overloaded(&"line-2".parse().unwrap(), span(0, 8, 3), 1));
+        // One order's work goes, the other's stays, in the hours that both have and in those of its own.
+        load.add(&line, span(4, 12, 8));
         load.remove(&line, span(0, 8, 6));
+        assert!(!load.overloaded(&line, span(0, 3, 3), 1));
+        assert!(load.overloaded(&line, span(4, 8, 1), 1));
+        load.remove(&line, span(4, 12, 8));
         assert!(!load.overloaded(&line, span(0, 8, 8), 1));
         assert!(load.hours.is_empty());
     }
@@ -119,6 +124,7 @@ mod tests {
 
     #[test]
     fn an_endless_plan_touches_a_bounded_number_of_hours() {
+        assert_eq!(HOUR, 60 * 60 * 1000);
         let s = Span { start: Instant::clamped(0), end: Instant::clamped(i64::MAX), work: 5 };
         assert_eq!(overlaps(s).count(), 62 * 24);
     }

@@ -70,6 +70,7 @@ fn the_matrix_is_the_written_one_and_each_cell_decides_by_it() {
         for (i, state) in COLUMNS.into_iter().enumerate() {
             let mut w = World::new();
             let order = w.in_state(state);
+            assert_eq!(w.facts.order_state(order), Some(state));
             let who = admin();
             let cell = letters.as_bytes()[i];
             let now = w.ask(&who, command.as_str(), order, payload(*command));

@@ -127,6 +127,7 @@ mod tests {
         let d = w.put("product", "valve", json!({"uom": "KGM"})).unwrap();
         assert_eq!(data(&d, 0)["revision"], 2);
         assert_eq!(w.facts.product(&"valve".parse().unwrap()).unwrap().uom.as_str(), "KGM");
+        assert_eq!(data(&w.put("product", "valve", json!({"uom": "H87"})).unwrap(), 0)["revision"], 3);
     }
 
     #[test]
@@ -143,6 +144,9 @@ mod tests {
         assert_eq!(code(w.planner("reference.retire", target, p)), ErrorCode::InvalidState);
         w.put("cell", "cell-1", json!({"line": "line-1"})).unwrap();
         assert!(w.facts.cell_at(&site, &cell).is_some());
+        let p = json!({"kind": "cell", "code": "cell-1"});
+        w.planner("reference.retire", target, p).unwrap();
+        assert!(w.state(target).reference().unwrap().retired);
         let nothing = json!({"kind": "cell", "code": "cell-7"});
         let target = reference_id(ReferenceKind::Cell, &"cell-7".parse().unwrap());
         assert_eq!(code(w.planner("reference.retire", target, nothing)), ErrorCode::NotFound);
@@ -251,7 +255,7 @@ mod tests {
             *name += more;
             left -= more;
         }
-        assert_eq!(length(&names), MOST_BYTES);
+        assert_eq!(length(&names), 15_360);
         w.put("catalogue", "x", catalogue(&names)).unwrap();
         *names.last_mut().unwrap() += 1;
         assert_eq!(length(&names), MOST_BYTES + 1);

@@ -210,7 +210,7 @@ fn live_settings(conn: &Connection) -> rusqlite::Result<()> {
     if mode != "wal" {
         return Err(rusqlite::Error::InvalidParameterName(format!("journal mode stays {mode}, not wal")));
     }
-    conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;")
+    conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;")
 }
 
 /// The schema version and the place in the log of an open file.

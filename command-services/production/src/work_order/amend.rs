@@ -103,6 +103,7 @@ mod tests {
         // The same code again, with a newer revision behind it.
         w.put("bom", "parts", json!({"lines": [{"line_no": 1, "item_id": "motor", "qty_per_unit": "3"}]})).unwrap();
         let d = w.planner("work-order.amend", id, json!({"bom_ref": "parts"})).unwrap();
+        assert_eq!(code(w.planner("work-order.amend", id, json!({"bom_ref": "parts"}))), ErrorCode::Validation);
         assert_eq!(data(&d, 0)["bom"][0]["qty_per_unit"], "3");
         assert!(data(&d, 0)["routing"].is_null());
         w.put("bom", "parts", json!({"lines": [{"line_no": 1, "item_id": "a", "qty_per_unit": "999999999999999999"}]}))

@@ -71,6 +71,9 @@ mod tests {
         let mut w = World::new();
         let id = w.running_bracket(5);
         w.start(&operator("operator-1"), id, 10, "cell-2");
+        let over = w.start(&operator("operator-2"), id, 10, "cell-2");
+        let pause = json!({"op": 10, "session_id": over, "reason": "break"});
+        w.lead("work-order.pause-operation", id, pause).unwrap();
         w.later(HOUR);
         let p = json!({"reason": "customer_request", "note": "wait", "expected_resume_at": "2026-03-04T09:00:00.000Z"});
         let d = w.lead("work-order.hold", id, p).unwrap();
@@ -120,7 +123,9 @@ mod tests {
         let off = json!({"entries": [{"code": "quality_hold", "active": false}]});
         w.put("catalogue", "order_hold_reasons", off).unwrap();
         let p = json!({"reason": "quality_hold"});
-        assert_eq!(code(w.lead("work-order.hold", id, p.clone())), ErrorCode::ReasonUnknown);
+        let refused = w.lead("work-order.hold", id, p.clone());
+        assert_eq!(detail(refused.clone(), "allowed"), json!([]));
+        assert_eq!(code(refused), ErrorCode::ReasonUnknown);
         w.put("catalogue", "order_hold_reasons", json!({"entries": []})).unwrap();
         w.lead("work-order.hold", id, json!({"reason": "weather"})).unwrap();
     }

@@ -99,6 +99,19 @@ mod tests {
         w.planner("work-order.plan", id, p)
     }
 
+    fn completed(w: &World) -> mw_contract::event::work_order::WorkOrderCompletedV1 {
+        mw_contract::event::work_order::WorkOrderCompletedV1 {
+            good: mw_contract::Qty::ZERO,
+            scrap: mw_contract::Qty::ZERO,
+            rework: mw_contract::Qty::ZERO,
+            actual_start: None,
+            actual_end: w.now,
+            material_variance: Vec::new(),
+            short_closed: true,
+            note: None,
+        }
+    }
+
     fn codes(d: &Decision) -> Vec<&str> {
         d.warnings.iter().map(|x| x.code.as_str()).collect()
     }
@@ -159,7 +172,17 @@ mod tests {
             w.planner("work-order.cancel", id, json!({"reason": "no_demand"})).unwrap();
         }
         let again = w.pump(600);
-        assert!(codes(&plan(&mut w, again, json!({})).unwrap()).is_empty());
+        let d = plan(&mut w, again, json!({})).unwrap();
+        assert!(codes(&d).is_empty());
+        // A later plan takes the place of an earlier one.
+        w.given(again, d.events[0].1.clone());
+        w.planner("work-order.cancel", again, json!({"reason": "no_demand"})).unwrap();
+        // So is that of an order that has ended: what it had planned is over.
+        let ended = w.pump(600);
+        w.release(ended);
+        w.given(ended, completed(&w));
+        let next = w.pump(600);
+        assert!(codes(&plan(&mut w, next, json!({})).unwrap()).is_empty());
         let late = w.bracket(1);
         let d = plan(&mut w, late, json!({"planned_end": "2026-03-11T08:00:00.000Z"})).unwrap();
         assert_eq!(codes(&d), ["ends_after_due"]);
@@ -182,6 +205,11 @@ mod tests {
         w.planner("work-order.amend", id, json!({"routing_ref": "quick"})).unwrap();
         let other = w.pump(600);
         assert!(codes(&plan(&mut w, other, json!({})).unwrap()).is_empty());
+        // Of 57,600 s, 600 s are the quick order's and 54,300 s the other's: 2,550 s fit, 390 s more do not.
+        let small = w.pump(25);
+        assert!(codes(&plan(&mut w, small, json!({})).unwrap()).is_empty());
+        let over = w.pump(1);
+        assert_eq!(codes(&plan(&mut w, over, json!({})).unwrap()), ["line_overloaded"]);
     }
 
     #[test]

@@ -430,6 +430,8 @@ mod tests {
         let d = report(&mut w, id, with("pieces", 3, true)).unwrap();
         assert_eq!(data(&d, 0)["counter"], json!({"name": "pieces", "value": 3, "reset": true}));
         report(&mut w, id, with("pieces", 4, false)).unwrap();
+        let unsaid = json!({"good": 1, "counter": {"name": "pieces", "value": 4}});
+        assert_eq!(rule(report(&mut w, id, unsaid)), "WO-31.R6");
     }
 
     #[test]

@@ -162,11 +162,11 @@ mod tests {
 
     #[test]
     fn wo_39_check_digits() {
-        for (bare, digit) in [("7992739871", 3), ("1", 8), ("0", 0), ("P-1", 8), ("18", 2)] {
+        for (bare, digit) in [("7992739871", 3), ("1", 8), ("0", 0), ("P-1", 8), ("18", 2), ("5", 9), ("A-1", 8)] {
             assert_eq!(luhn(bare), digit, "{bare}");
         }
         // Whatever the text, number and check digits together leave 1.
-        for bare in ["794", "P200", "A", "0", "ZZ-99", "3214282912345698765432161182"] {
+        for bare in ["794", "P200", "A", "1A", "0", "ZZ-99", "3214282912345698765432161182"] {
             let whole = format!("{bare}{:02}", mod97(bare));
             let rest = whole
                 .chars()
@@ -210,6 +210,8 @@ mod tests {
         };
         let left = MOST_BYTES % 61 - 1;
         assert_eq!(code(ask(&w, id, json!({"serials": last(left + 1)}))), ErrorCode::Validation);
+        let bytes: usize = last(left).iter().map(|s| s.len() + 1).sum();
+        assert_eq!(bytes, 15_360);
         let d = ask(&w, id, json!({"serials": last(left)})).unwrap();
         assert!(d.events[0].1.encode().unwrap().2.len() < 16 * 1024);
     }

@@ -107,10 +107,9 @@ fn trouble(path: &Path) -> impl Fn(rusqlite::Error) -> LogError + '_ {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open(path)?;
     conn.busy_timeout(Duration::from_secs(10))?;
-    // What a power loss takes from the end is read from the log again. Checkpoints are rare,
-    // because their syncs stand in the way of the log's own.
+    // What a power loss takes from the end is read from the log again.
     conn.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;",
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;",
     )?;
     Ok(conn)
 }
