@@ -1,6 +1,7 @@
 //! The data directory: one process at a time, and where everything in it lies.
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,7 +18,9 @@ pub struct Data {
 impl Data {
     /// Makes the directory where it is missing, and locks it.
     pub fn lock(dir: &Path) -> Result<Arc<Self>> {
-        std::fs::create_dir_all(dir).with_context(|| format!("data directory {}", dir.display()))?;
+        // Keys, secrets and the control socket are below it: nobody else's business.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.with_context(|| format!("data directory {}", dir.display()))?;
         let path = dir.join("lock");
         let lock = File::options()
             .create(true)

@@ -141,7 +141,7 @@ async fn up(config: Up) -> Result<ExitCode> {
     let (stop, stopped) = watch::channel(false);
     let views = views::start(&data.path("views"), &identity.log, &production.log, &stopped)?;
     tokio::select! {
-        there = views.caught_up() => there?,
+        () = views.caught_up() => {}
         () = signals.stop() => return Ok(ExitCode::SUCCESS),
     }
     let api = api::start(
@@ -176,7 +176,6 @@ async fn up(config: Up) -> Result<ExitCode> {
         why = accounts.failed() => Some(why.to_string()),
         why = production.service.failed() => Some(why.to_string()),
         ended = &mut following => Some(format!("identity's accounts are not followed any more: {ended:?}")),
-        why = views.failed() => Some(why),
     };
     if let Some(why) = &why {
         tracing::error!(reason = %why, "stopping: a part of the system can't go on");

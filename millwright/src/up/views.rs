@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use mw_log::{EventLog, LocalReader, LogReader, SledLog};
 use mw_production_views::{IdentityViews, ProductionViews};
 use mw_projection::service::{Factory, Handle, State, service};
@@ -35,7 +35,8 @@ pub fn start(
         let mut stopped = stopped.clone();
         tasks.push(tokio::spawn(async move {
             let end = async move { drop(stopped.wait_for(|s| *s).await) };
-            // The reason is in its progress, where `failed` and readiness see it.
+            // The reason is in its progress, where readiness sees it. Commands go on: what they do is in
+            // the log, and the read model catches up when it can be built again.
             let _ = service.run(end).await;
         }));
         handle
@@ -55,34 +56,19 @@ impl Views {
         [(&self.production, &self.logs[0]), (&self.identity, &self.logs[1])]
     }
 
-    /// Waits until they have read what the logs hold now.
-    pub async fn caught_up(&self) -> Result<()> {
+    /// Waits until they have read what the logs hold now, or have stopped: a read model that can't
+    /// go on keeps nobody from working.
+    pub async fn caught_up(&self) {
         for (handle, log) in self.each() {
             if !handle.reached(log.head().commit).await {
-                bail!("read model {} has stopped: {:?}", handle.name(), handle.progress().borrow().state);
+                tracing::error!(read_model = handle.name(), "starting without this read model");
             }
         }
-        Ok(())
     }
 
     /// Do all of them follow their logs?
     pub fn are_live(&self) -> bool {
         self.each().iter().all(|(h, _)| h.progress().borrow().state == State::Live)
-    }
-
-    /// Resolves when one has stopped for good.
-    pub async fn failed(&self) -> String {
-        let (mut a, mut b) = (self.production.progress(), self.identity.progress());
-        let gone = |p: &mw_projection::service::Progress| matches!(p.state, State::Stopped(_));
-        let state = tokio::select! {
-            p = a.wait_for(gone) => p.map(|p| format!("{:?}", p.state)),
-            p = b.wait_for(gone) => p.map(|p| format!("{:?}", p.state)),
-        };
-        match state {
-            Ok(s) => format!("a read model has stopped: {s}"),
-            // Their tasks ended in an orderly way.
-            Err(_) => std::future::pending().await,
-        }
     }
 
     /// Waits for their end.
