@@ -370,7 +370,14 @@ async fn a_client_that_does_not_read_costs_little_and_blocks_nobody() {
             link.publish(one.clone()).await.unwrap();
         }
         f.others_still_work().await;
-        until("the stuck client to be closed", || closed.get() > before).await;
+        // On a slow machine the router may have let some of it go before it was taken: go on, then.
+        within("the stuck client to be closed", async {
+            while closed.get() == before {
+                link.publish(one.clone()).await.unwrap();
+                f.others_still_work().await;
+            }
+        })
+        .await;
         f.others_still_work().await;
     }
 }
