@@ -307,6 +307,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_order_keeps_the_operations_of_its_routing_as_they_were() {
+        let mut w = World::new();
+        let id = w.pump(5);
+        let ops = &w.order(id).operations;
+        let of = |op: &crate::Operation| {
+            (op.op, op.name.as_ref().map(ToString::to_string), op.setup_time.0, op.run_time_per_unit.to_string())
+        };
+        assert_eq!(of(&ops[0]), (10, Some("assemble".into()), 300, "60".into()));
+        assert_eq!(of(&ops[1]), (20, Some("test".into()), 0, "30".into()));
+        assert_eq!((&ops[0].predecessors, &ops[1].predecessors), (&vec![], &vec![10]));
+    }
+
     fn held(w: &mut World) -> AggregateId {
         let id = w.in_state(WorkOrderState::OnHold);
         assert!(w.order(id).hold.is_some());

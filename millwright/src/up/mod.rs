@@ -51,8 +51,9 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 /// Log lines go to standard error; standard output has `listening` and `ready` alone.
 fn logging(format: LogFormat) {
+    // The router calls every connection that ends an error; the door reports what matters of it.
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sled=warn,rumqttd=error,rumqttc=warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sled=warn,rumqttd=off,rumqttc=warn"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = match format {
         LogFormat::Json => builder.json().try_init(),
