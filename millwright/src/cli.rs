@@ -17,10 +17,24 @@ pub struct Cli {
 pub enum Command {
     /// Run all services in this process, with an embedded broker and logs.
     Up(UpArgs),
-    /// Run the MQTT broker alone, with the accounts of its data directory.
+    /// Run the MQTT broker alone; the other services find each other over it.
     Broker(BrokerArgs),
-    /// Run the production command service alone; it finds the broker over MQTT.
-    Production(ServiceArgs),
+    /// Run accounts, secrets and tokens alone.
+    Identity(DecidingArgs),
+    /// Run the production command service alone.
+    Production(DecidingArgs),
+    /// Run the after-service command service alone.
+    AfterService(ServiceArgs),
+    /// Run the process managers alone.
+    Processes(ServiceArgs),
+    /// Run the read models alone.
+    Projections(ViewsArgs),
+    /// Run the HTTPS API alone.
+    QueryApi(QueryApiArgs),
+    /// Ask a service of this machine whether it is ready; exit 0, or 1 with the reason.
+    Health(HealthArgs),
+    /// Make the certificates and secrets that services in processes of their own need.
+    Init(InitArgs),
     /// Add, list, disable, enable accounts; grant, revoke, rotate secrets.
     Account(AccountArgs),
     /// Make a new token signing key; the old one stays valid until its tokens have ended.
@@ -120,14 +134,18 @@ pub struct BrokerArgs {
     pub common: Common,
     #[command(flatten)]
     pub listeners: Listeners,
-    /// Make the demo's accounts, whose secret everybody knows. Loopback only.
-    #[arg(long)]
-    pub demo: bool,
+    /// Directory with the secret of each service, one file a service, as `millwright init` makes it.
+    #[arg(long, env = "MILLWRIGHT_SERVICE_SECRETS", value_name = "DIR")]
+    pub service_secrets: Option<PathBuf>,
+    /// Plain HTTP for supervisors: /livez, /readyz, /metrics; `off` turns it off [default: 127.0.0.1:0].
+    #[arg(long, env = "MILLWRIGHT_OPS", value_name = "ADDR")]
+    pub ops: Option<String>,
     /// No accounts, every topic allowed, no withheld acknowledgements. Loopback only.
     #[arg(long)]
     pub open_for_testing: bool,
 }
 
+/// A service that finds the others over the broker.
 #[derive(Args, Clone, Default)]
 pub struct ServiceArgs {
     #[command(flatten)]
@@ -141,9 +159,80 @@ pub struct ServiceArgs {
     /// File with this service's secret (or MILLWRIGHT_SERVICE_SECRET).
     #[arg(long, env = "MILLWRIGHT_SERVICE_SECRET_FILE", value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
-    /// Put the demo's reference data.
-    #[arg(long)]
+    /// Plain HTTP for supervisors: /livez, /readyz, /metrics; `off` turns it off [default: 127.0.0.1:0].
+    #[arg(long, env = "MILLWRIGHT_OPS", value_name = "ADDR")]
+    pub ops: Option<String>,
+}
+
+#[derive(Args, Clone, Default)]
+pub struct DemoArgs {
+    /// Add the demo's accounts (identity) or reference data (production).
+    #[arg(long, env = "MILLWRIGHT_DEMO")]
     pub demo: bool,
+    /// Needed with --demo here: a service alone can't see who can reach the broker, and the secret of
+    /// the demo's accounts is known to everybody.
+    #[arg(long, env = "MILLWRIGHT_INSECURE_DEMO")]
+    pub insecure_demo: bool,
+}
+
+#[derive(Args, Clone, Default)]
+pub struct DecidingArgs {
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    #[command(flatten)]
+    pub demo: DemoArgs,
+}
+
+#[derive(Args, Clone, Default)]
+pub struct ViewsArgs {
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Where the read models are; the query API reads the same directory [default: DIR/views].
+    #[arg(long, env = "MILLWRIGHT_VIEWS", value_name = "DIR")]
+    pub views: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Default)]
+pub struct QueryApiArgs {
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Where the projections keep the read models [default: DIR/views].
+    #[arg(long, env = "MILLWRIGHT_VIEWS", value_name = "DIR")]
+    pub views: Option<PathBuf>,
+    /// HTTPS API [default: 0.0.0.0:8443].
+    #[arg(long, env = "MILLWRIGHT_HTTPS", value_name = "ADDR")]
+    pub https: Option<SocketAddr>,
+    /// TLS certificate chain, PEM; without one a development CA is made under DIR/tls.
+    #[arg(long, env = "MILLWRIGHT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// TLS private key, PEM.
+    #[arg(long, env = "MILLWRIGHT_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Trust tokens of another issuer (repeatable).
+    #[arg(long = "trust-issuer", value_name = "ISSUER=JWKS_FILE")]
+    pub trust_issuer: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct HealthArgs {
+    /// Where the service answers supervisors.
+    #[arg(long, env = "MILLWRIGHT_OPS", value_name = "ADDR")]
+    pub ops: String,
+    /// Ask only whether the process answers.
+    #[arg(long)]
+    pub live: bool,
+}
+
+#[derive(Args)]
+pub struct InitArgs {
+    /// Where to put them; what is there already stays.
+    pub dir: PathBuf,
+    /// A further name or address under which clients reach the broker or the API (repeatable).
+    #[arg(long = "host", value_name = "NAME")]
+    pub hosts: Vec<String>,
+    /// Who may read the files: the user id (and group id) that the services run as.
+    #[arg(long, value_name = "UID[:GID]")]
+    pub owner: Option<String>,
 }
 
 #[derive(Args, Clone, Default)]

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use mw_contract::{AccountName, Instant};
 use serde::Deserialize;
 
-use crate::cli::{Common, Listeners, LogFormat, ServiceArgs, UpArgs};
+use crate::cli::{Common, DemoArgs, Listeners, LogFormat, QueryApiArgs, ServiceArgs, UpArgs};
 
 /// `millwright.toml`: the same names as the flags, with underscores.
 #[derive(Deserialize, Default)]
@@ -28,6 +28,8 @@ pub struct File {
     clock: Option<String>,
     broker: Option<String>,
     ca: Option<PathBuf>,
+    ops: Option<String>,
+    views: Option<PathBuf>,
     /// Service accounts and the files with their secrets: `[service_secrets]`.
     #[serde(default)]
     pub service_secrets: std::collections::BTreeMap<String, PathBuf>,
@@ -126,7 +128,14 @@ fn address(name: &str, given: Option<String>, default: &str) -> Result<Option<So
     if text == "off" {
         return Ok(None);
     }
-    text.parse().map(Some).with_context(|| format!("--{name} {text}: write it as 127.0.0.1:1883, or off"))
+    text.parse().map(Some).with_context(|| format!("--{name} {text}: write it as {EXAMPLE}, or off"))
+}
+
+const EXAMPLE: &str = "127.0.0.1:1883";
+
+/// Where a service alone answers supervisors.
+pub fn ops(given: Option<&str>, file: &File) -> Result<Option<SocketAddr>> {
+    address("ops", given.map(str::to_owned).or_else(|| file.ops.clone()), "127.0.0.1:0")
 }
 
 /// The broker's listeners.
@@ -140,13 +149,7 @@ pub fn network(l: &Listeners, file: &File) -> Result<Network> {
     {
         bail!("--mqtt {a}: plain MQTT would leave this machine; use --mqtts, or add --insecure-mqtt if you mean it");
     }
-    let cert = l.tls_cert.clone().or_else(|| file.tls_cert.clone());
-    let key = l.tls_key.clone().or_else(|| file.tls_key.clone());
-    let tls = match (cert, key) {
-        (Some(c), Some(k)) => Some((c, k)),
-        (None, None) => None,
-        _ => bail!("tls_cert and tls_key belong together: give both or neither"),
-    };
+    let tls = certificate(l.tls_cert.clone(), l.tls_key.clone(), file)?;
     Ok(Network { mqtt, mqtts, tls, rate_limit: l.rate_limit.or(file.rate_limit).unwrap_or(RATE_LIMIT) })
 }
 
@@ -160,8 +163,7 @@ pub fn up(args: &UpArgs) -> Result<Up> {
     };
     let demo = args.demo || file.demo.unwrap_or(false);
     let insecure_demo = args.insecure_demo || file.insecure_demo.unwrap_or(false);
-    let mut up =
-        Up { base: base(&args.common, &file), network, https, demo, clock: None, issuers: file.trust_issuer.clone() };
+    let mut up = Up { base: base(&args.common, &file), network, https, demo, clock: None, issuers: Vec::new() };
     if demo && !insecure_demo {
         // Nobody names addresses for a demo on one machine: its defaults are loopback.
         if args.https.or(file.https).is_none() {
@@ -178,14 +180,7 @@ pub fn up(args: &UpArgs) -> Result<Up> {
             );
         }
     }
-    for text in &args.trust_issuer {
-        let (issuer, jwks) =
-            text.split_once('=').with_context(|| format!("--trust-issuer {text}: write it as ISSUER=JWKS_FILE"))?;
-        // The file may say what its roles mean; which keys count, the flag says.
-        let named = up.issuers.iter().position(|i| i.issuer == issuer).map(|at| up.issuers.remove(at));
-        let roles = named.map(|i| i.roles).unwrap_or_default();
-        up.issuers.push(TrustedIssuer { issuer: issuer.to_owned(), jwks: PathBuf::from(jwks), roles });
-    }
+    up.issuers = issuers(&args.trust_issuer, &file)?;
     if let Some(text) = args.clock.as_ref().or(file.clock.as_ref()) {
         if !demo {
             bail!("--clock moves business time and is for --demo only");
@@ -193,6 +188,29 @@ pub fn up(args: &UpArgs) -> Result<Up> {
         up.clock = Some(clock(text)?);
     }
     Ok(up)
+}
+
+/// The issuers of the file and of the flags.
+fn issuers(flags: &[String], file: &File) -> Result<Vec<TrustedIssuer>> {
+    let mut all = file.trust_issuer.clone();
+    for text in flags {
+        let (issuer, jwks) =
+            text.split_once('=').with_context(|| format!("--trust-issuer {text}: write it as ISSUER=JWKS_FILE"))?;
+        // The file may say what its roles mean; which keys count, the flag says.
+        let named = all.iter().position(|i| i.issuer == issuer).map(|at| all.remove(at));
+        let roles = named.map(|i| i.roles).unwrap_or_default();
+        all.push(TrustedIssuer { issuer: issuer.to_owned(), jwks: PathBuf::from(jwks), roles });
+    }
+    Ok(all)
+}
+
+/// Certificate and key, where both are given.
+fn certificate(cert: Option<PathBuf>, key: Option<PathBuf>, file: &File) -> Result<Option<(PathBuf, PathBuf)>> {
+    match (cert.or_else(|| file.tls_cert.clone()), key.or_else(|| file.tls_key.clone())) {
+        (Some(c), Some(k)) => Ok(Some((c, k))),
+        (None, None) => Ok(None),
+        _ => bail!("tls_cert and tls_key belong together: give both or neither"),
+    }
 }
 
 /// `START[@RATE]`.
@@ -239,6 +257,21 @@ pub struct Service {
     pub ca: Option<PathBuf>,
     /// What proves it to the broker.
     pub secret: String,
+    /// Where it answers supervisors.
+    pub ops: Option<SocketAddr>,
+}
+
+/// What the query API needs beside that.
+#[derive(Clone)]
+pub struct QueryApi {
+    /// The read models.
+    pub views: PathBuf,
+    /// The listener.
+    pub https: SocketAddr,
+    /// Certificate and key, when given.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// External issuers.
+    pub issuers: Vec<TrustedIssuer>,
 }
 
 /// What a service alone needs.
@@ -253,13 +286,57 @@ pub fn service(args: &ServiceArgs, name: &'static str) -> Result<Service> {
         broker: broker.context("where is the broker? give --broker mqtts://HOST:8883")?,
         ca: args.ca.clone().or_else(|| file.ca.clone()),
         secret: secret.with_context(|| format!("no secret of service {name}: give --secret-file FILE"))?,
+        ops: ops(args.ops.as_deref(), &file)?,
     })
 }
 
-/// The accounts of services and their secrets, from the files that `[service_secrets]` names.
-pub fn service_secrets(file: &File) -> Result<Vec<(AccountName, String)>> {
+/// Is it a demo? A service alone can't see whether the broker is open to others.
+pub fn demo(args: &DemoArgs, common: &Common) -> Result<bool> {
+    let file = file(common)?;
+    let demo = args.demo || file.demo.unwrap_or(false);
+    if demo && !(args.insecure_demo || file.insecure_demo.unwrap_or(false)) {
+        bail!(
+            "--demo has accounts whose secret everybody knows, and this service can't see who reaches the broker; \
+             add --insecure-demo if it listens on loopback only, or if you mean it"
+        );
+    }
+    Ok(demo)
+}
+
+/// Where the read models are.
+pub fn views(given: Option<&Path>, base: &Base, common: &Common) -> Result<PathBuf> {
+    Ok(given.map(Path::to_owned).or(file(common)?.views).unwrap_or_else(|| base.data.join("views")))
+}
+
+/// What the query API needs.
+pub fn query_api(args: &QueryApiArgs, base: &Base) -> Result<QueryApi> {
+    let file = file(&args.service.common)?;
+    Ok(QueryApi {
+        views: views(args.views.as_deref(), base, &args.service.common)?,
+        https: args.https.or(file.https).unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 8443))),
+        tls: certificate(args.tls_cert.clone(), args.tls_key.clone(), &file)?,
+        issuers: issuers(&args.trust_issuer, &file)?,
+    })
+}
+
+/// The accounts of services and their secrets: the files of a directory, each named by its service,
+/// and those that `[service_secrets]` names.
+pub fn service_secrets(dir: Option<&Path>, file: &File) -> Result<Vec<(AccountName, String)>> {
+    let mut files = file.service_secrets.clone();
+    if let Some(dir) = dir {
+        for entry in std::fs::read_dir(dir).with_context(|| format!("--service-secrets {}", dir.display()))? {
+            let path = entry.with_context(|| format!("--service-secrets {}", dir.display()))?.path();
+            // A mounted directory may hold links and dot files of whoever mounted it.
+            match path.file_name().and_then(|n| n.to_str()) {
+                Some(name) if path.is_file() && !name.starts_with('.') => {
+                    files.insert(name.to_owned(), path);
+                }
+                _ => {}
+            }
+        }
+    }
     let mut found = Vec::new();
-    for (name, path) in &file.service_secrets {
+    for (name, path) in &files {
         let account = AccountName::new(name).with_context(|| format!("[service_secrets] {name}"))?;
         let secret = read_secret(path)?;
         if secret.len() < 12 {

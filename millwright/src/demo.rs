@@ -6,7 +6,7 @@ use mw_runtime::CommandService;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::up::identity::expect_done;
+use crate::services::identity::expect_done;
 
 /// Puts the documents that are not there yet. Command ids follow from kind, code and document, so
 /// that every start may send them again: what was done is answered as a duplicate.

@@ -12,8 +12,8 @@ use mw_log::{AtRest, Checkpoint, LogError, VerifyingKey};
 use serde_json::{Value, json};
 
 use crate::control::{self, Request};
-use crate::up::control::from_hex;
-use crate::up::data::Data;
+use crate::services::control::from_hex;
+use crate::services::data::Data;
 
 /// The signed heads that a log must still contain: those of `file`, else the ones in the data
 /// directory. Every signature is checked.

@@ -8,8 +8,8 @@ mod config;
 mod control;
 mod demo;
 mod history;
+mod services;
 mod tls;
-mod up;
 
 use std::process::ExitCode;
 

@@ -24,7 +24,22 @@ pub fn write_private(path: &Path, text: &str) -> Result<()> {
     f.write_all(text.as_bytes()).and_then(|()| f.sync_all()).with_context(|| format!("{}", path.display()))
 }
 
-fn dev_certificates(dir: &Path) -> Result<()> {
+/// Names of this machine, for a certificate that is used on it.
+fn here() -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    if let Ok(host) = std::fs::read_to_string("/etc/hostname") {
+        let host = host.trim();
+        if !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.') {
+            names.push(host.to_owned());
+        }
+    }
+    names
+}
+
+/// Makes a CA and, for each of `servers`, `{name}.key` and `{name}.pem` for these host names, and
+/// last `ca.pem`: its presence says that the set is whole. The CA's key is not kept: nobody can
+/// sign more.
+pub fn make(dir: &Path, servers: &[(&str, Vec<String>)]) -> Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("{}", dir.display()))?;
     let ca_key = KeyPair::generate()?;
     let mut ca = CertificateParams::new(Vec::new())?;
@@ -33,25 +48,24 @@ fn dev_certificates(dir: &Path) -> Result<()> {
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let ca_cert = ca.self_signed(&ca_key)?;
     let issuer = Issuer::new(ca, ca_key);
-
-    let key = KeyPair::generate()?;
-    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    if let Ok(host) = std::fs::read_to_string("/etc/hostname") {
-        let host = host.trim();
-        if !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.') {
-            names.push(host.to_owned());
-        }
+    for (name, hosts) in servers {
+        let key = KeyPair::generate()?;
+        let mut leaf = CertificateParams::new(hosts.clone()).with_context(|| format!("names {}", hosts.join(", ")))?;
+        leaf.distinguished_name.push(DnType::CommonName, format!("Millwright {name}"));
+        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let cert = leaf.signed_by(&key, &issuer)?;
+        write_private(&dir.join(format!("{name}.key")), &key.serialize_pem())?;
+        let path = dir.join(format!("{name}.pem"));
+        std::fs::write(&path, cert.pem()).with_context(|| format!("{}", path.display()))?;
     }
-    let mut leaf = CertificateParams::new(names)?;
-    leaf.distinguished_name.push(DnType::CommonName, "Millwright development server");
-    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let cert = leaf.signed_by(&key, &issuer)?;
+    let path = dir.join("ca.pem");
+    std::fs::write(&path, ca_cert.pem()).with_context(|| format!("{}", path.display()))
+}
 
-    write_private(&dir.join("server.key"), &key.serialize_pem())?;
-    std::fs::write(dir.join("server.pem"), cert.pem()).context("server.pem")?;
-    // Last: its presence says that the set is whole. The CA's key is not kept: nobody can sign more.
-    std::fs::write(dir.join("ca.pem"), ca_cert.pem()).context("ca.pem")?;
-    Ok(())
+/// The certificates of a stack: one each for the broker and the query API.
+pub fn make_for_stack(dir: &Path, hosts: &[String]) -> Result<()> {
+    let names = |service: &str| [vec![service.to_owned()], here(), hosts.to_vec()].concat();
+    make(dir, &[("broker", names("broker")), ("query-api", names("query-api"))])
 }
 
 /// The server's TLS configuration, TLS 1.2 and newer.
@@ -64,7 +78,7 @@ pub fn server(
         None => {
             let dir = data.join("tls");
             if !dir.join("ca.pem").exists() {
-                dev_certificates(&dir).context("making a development certificate")?;
+                make(&dir, &[("server", here())]).context("making a development certificate")?;
             }
             (dir.join("server.pem"), dir.join("server.key"))
         }

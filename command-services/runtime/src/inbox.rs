@@ -8,7 +8,7 @@ use mw_contract::topics::{self, SiteLevel, Topic};
 use mw_contract::{AccountName, Context, Instant, Reply, SiteId};
 use tokio::sync::oneshot;
 
-use crate::bus::Inbound;
+use crate::bus::{Inbound, Receipt};
 
 /// Where the answer to a command goes.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub enum ReplyTo {
         topic: String,
         /// The sender's correlation data (MQTT 5).
         correlation_data: Option<bytes::Bytes>,
+        /// Done once the answer is on its way.
+        receipt: Option<Receipt>,
     },
     /// To a caller in this process.
     Local(oneshot::Sender<Reply>),
@@ -49,16 +51,16 @@ pub enum Read {
     /// Bytes without a command: answered, counted, not stored.
     Unreadable(ReplyTo, Box<Reply>),
     /// Not on a command topic of this context.
-    NotOurs,
+    NotOurs(Option<Receipt>),
 }
 
 /// Reads one message of the context's command subscription.
 pub fn read(message: Inbound, context: Context, received_at: Instant) -> Read {
     let Some(Topic::Command { site, account, context: c }) = Topic::parse(&message.topic) else {
-        return Read::NotOurs;
+        return Read::NotOurs(message.receipt);
     };
     if c != context {
-        return Read::NotOurs;
+        return Read::NotOurs(message.receipt);
     }
     let default_topic = topics::reply(&site.to_string(), &account);
     // A response topic that is not the sender's own would let one account write into another's.
@@ -66,7 +68,7 @@ pub fn read(message: Inbound, context: Context, received_at: Instant) -> Read {
         Some(t) if topics::is_own_reply(&t, &account) => t,
         _ => default_topic,
     };
-    let reply_to = ReplyTo::Bus { topic, correlation_data: message.correlation_data };
+    let reply_to = ReplyTo::Bus { topic, correlation_data: message.correlation_data, receipt: message.receipt };
     let site = match site {
         SiteLevel::Site(s) => Some(s),
         SiteLevel::None => None,
@@ -103,6 +105,7 @@ mod tests {
             ),
             response_topic: response.map(str::to_owned),
             correlation_data: None,
+            receipt: None,
         }
     }
 
@@ -132,7 +135,7 @@ mod tests {
     #[test]
     fn other_topics_and_contexts_are_not_ours() {
         for t in ["mw/v1/p/cmd/a/identity", "mw/v1/p/rsp/a", "x"] {
-            assert!(matches!(read(message(t, None), Context::Production, Instant::clamped(0)), Read::NotOurs));
+            assert!(matches!(read(message(t, None), Context::Production, Instant::clamped(0)), Read::NotOurs(_)));
         }
     }
 }

@@ -11,11 +11,13 @@
 //! - [`outbox`]: after the batch is durable: replies, events, wake-up, in that order.
 //! - [`service`]: puts the parts together and runs them.
 //! - [`remote_log`]: a log read over MQTT: the server beside the log, and the `LogReader` elsewhere.
+//! - [`ask`]: what services ask each other.
 //! - [`clock`], [`metrics`]: what they say.
 //!
 //! This crate must never know what a work order or a ticket is, and never answer before a commit
 //! is on stable storage.
 
+pub mod ask;
 pub mod bus;
 pub mod clock;
 pub mod decider;
@@ -27,7 +29,7 @@ pub mod service;
 
 use std::sync::Arc;
 
-pub use bus::{Bus, BusError, Inbound, Outbound};
+pub use bus::{Bus, BusError, Flow, Inbound, Outbound, Receipt};
 pub use clock::{BusinessClock, Clock};
 use mw_contract::AccountName;
 pub use service::{CommandService, Parts, RuntimeError};

@@ -4,17 +4,21 @@
 //! the chunks for one reader (a service's name, so the set of topics is small and fixed), `head`
 //! a wake-up after every batch. A request is JSON; a chunk is a version byte, the request's
 //! number, the head of the log, and frames as they are stored, each with its length before it.
+//! A reader asks for one piece at a time, so it is never given more than it can take.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{BufMut, Bytes, BytesMut};
 use mw_contract::commit::{Head, StoredCommit};
-use mw_contract::{CommitNumber, Context, Position, topics};
+use mw_contract::topics::Internal;
+use mw_contract::{AccountName, CommitNumber, Context, Position};
 use mw_log::{EventLog, LogError, LogReader, frame};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
+use uuid::Uuid;
 
 use crate::bus::{Bus, BusError, Outbound};
 
@@ -22,7 +26,9 @@ use crate::bus::{Bus, BusError, Outbound};
 const WIRE_VERSION: u8 = 1;
 /// A chunk ends before it grows over this.
 const MAX_CHUNK_BYTES: usize = 128 * 1024;
-/// How long a reader waits for a chunk before it asks again.
+/// How long a reader waits for a chunk before it asks again: soon at first, for the question may
+/// have been lost with a connection or come before there was somebody to hear it.
+const ASK_AGAIN_FIRST: Duration = Duration::from_millis(250);
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 #[derive(Serialize, Deserialize)]
@@ -41,7 +47,7 @@ fn wire(reason: impl Into<String>) -> LogError {
 /// Answers readers in other processes. Ends when the bus does.
 pub async fn serve(log: Arc<dyn EventLog>, bus: Arc<dyn Bus>) -> Result<(), BusError> {
     let context = log.context();
-    let request_topic = topics::log(context, "req");
+    let request_topic = Internal::LogRequest.topic(context);
     bus.subscribe(&request_topic).await?;
     let mut heads = log.subscribe();
     loop {
@@ -55,12 +61,12 @@ pub async fn serve(log: Arc<dyn EventLog>, bus: Arc<dyn Bus>) -> Result<(), BusE
                     tracing::warn!(%context, "a log request can't be read");
                     continue;
                 };
-                let Ok(reader) = mw_contract::AccountName::new(&r.reader) else { continue };
+                let Ok(reader) = AccountName::new(&r.reader) else { continue };
                 let log = log.clone();
                 let answer = tokio::task::spawn_blocking(move || chunk(&*log, &r)).await;
                 match answer {
                     Ok(Ok(payload)) => {
-                        let topic = topics::log(context, &format!("rsp/{reader}"));
+                        let topic = Internal::LogChunk { reader }.topic(context);
                         bus.publish(vec![Outbound { topic, payload, ..Outbound::default() }]).await?;
                     }
                     // The reader asks again; the log itself reports what is wrong with it.
@@ -74,7 +80,7 @@ pub async fn serve(log: Arc<dyn EventLog>, bus: Arc<dyn Bus>) -> Result<(), BusE
                 }
                 let h = *heads.borrow_and_update();
                 let payload = Bytes::from(format!("{} {}", h.commit, h.position));
-                bus.publish(vec![Outbound { topic: topics::log(context, "head"), payload, ..Outbound::default() }]).await?;
+                bus.publish(vec![Outbound { topic: Internal::LogHead.topic(context), payload, ..Outbound::default() }]).await?;
             }
         }
     }
@@ -98,7 +104,10 @@ fn chunk(log: &dyn EventLog, r: &Request) -> Result<Bytes, LogError> {
     Ok(out.freeze())
 }
 
-fn read_chunk(payload: &[u8], number: u64) -> Result<Option<(Head, Vec<Arc<StoredCommit>>)>, LogError> {
+fn read_chunk(
+    payload: &[u8],
+    numbers: RangeInclusive<u64>,
+) -> Result<Option<(Head, Vec<Arc<StoredCommit>>)>, LogError> {
     let take = |at: usize| -> Result<u64, LogError> {
         let b = payload.get(at..at + 8).ok_or_else(|| wire("chunk too short"))?;
         Ok(u64::from_be_bytes(b.try_into().map_err(|_| wire("chunk too short"))?))
@@ -106,7 +115,7 @@ fn read_chunk(payload: &[u8], number: u64) -> Result<Option<(Head, Vec<Arc<Store
     if payload.first() != Some(&WIRE_VERSION) {
         return Err(wire("the log is served in a format that this program does not know"));
     }
-    if take(1)? != number {
+    if !numbers.contains(&take(1)?) {
         return Ok(None);
     }
     let head = Head { commit: CommitNumber(take(9)?), position: Position(take(17)?) };
@@ -130,7 +139,7 @@ struct Asking {
 /// A log in another process.
 pub struct RemoteReader {
     context: Context,
-    reader: String,
+    reader: AccountName,
     asking: Mutex<Asking>,
     chunks: Mutex<tokio::sync::mpsc::Receiver<Bytes>>,
     head: watch::Receiver<Head>,
@@ -140,17 +149,18 @@ pub struct RemoteReader {
 impl RemoteReader {
     /// Reads `context`'s log over a bus that this reader has for itself. `reader` is the name of
     /// the service that reads.
-    pub async fn start(context: Context, reader: &str, bus: Arc<dyn Bus>) -> Result<Arc<Self>, BusError> {
-        let mine = topics::log(context, &format!("rsp/{reader}"));
-        let wake = topics::log(context, "head");
+    pub async fn start(context: Context, reader: AccountName, bus: Arc<dyn Bus>) -> Result<Arc<Self>, BusError> {
+        let mine = Internal::LogChunk { reader: reader.clone() }.topic(context);
+        let wake = Internal::LogHead.topic(context);
         bus.subscribe(&mine).await?;
         bus.subscribe(&wake).await?;
         let (chunk_tx, chunks) = tokio::sync::mpsc::channel(16);
         let (head_tx, head) = watch::channel(Head::default());
         let me = Arc::new(RemoteReader {
             context,
-            reader: reader.to_owned(),
-            asking: Mutex::new(Asking { bus: bus.clone(), number: 0 }),
+            reader,
+            // An answer that an earlier life of this service asked for must not be taken for ours.
+            asking: Mutex::new(Asking { bus: bus.clone(), number: Uuid::new_v4().as_u64_pair().0 >> 1 }),
             chunks: Mutex::new(chunks),
             head,
             head_tx: head_tx.clone(),
@@ -183,18 +193,29 @@ impl RemoteReader {
     async fn ask(&self, from: CommitNumber, limit: usize) -> Result<(Head, Vec<Arc<StoredCommit>>), LogError> {
         let mut asking = self.asking.lock().await;
         let mut chunks = self.chunks.lock().await;
+        let mut patience = ASK_AGAIN_FIRST;
+        let first = asking.number + 1;
         loop {
             asking.number += 1;
-            let request =
-                Request { v: WIRE_VERSION, reader: self.reader.clone(), number: asking.number, from: from.0, limit };
+            let request = Request {
+                v: WIRE_VERSION,
+                reader: self.reader.to_string(),
+                number: asking.number,
+                from: from.0,
+                limit,
+            };
             let payload = serde_json::to_vec(&request).map_err(|e| wire(e.to_string()))?;
-            let message =
-                Outbound { topic: topics::log(self.context, "req"), payload: payload.into(), ..Outbound::default() };
+            let message = Outbound {
+                topic: Internal::LogRequest.topic(self.context),
+                payload: payload.into(),
+                ..Outbound::default()
+            };
             asking.bus.publish(vec![message]).await.map_err(|e| wire(e.to_string()))?;
-            let deadline = tokio::time::Instant::now() + ASK_AGAIN;
+            let deadline = tokio::time::Instant::now() + patience;
+            patience = (patience * 2).min(ASK_AGAIN);
             while let Ok(chunk) = tokio::time::timeout_at(deadline, chunks.recv()).await {
                 let chunk = chunk.ok_or_else(|| wire("the bus has ended"))?;
-                if let Some((head, commits)) = read_chunk(&chunk, asking.number)? {
+                if let Some((head, commits)) = read_chunk(&chunk, first..=asking.number)? {
                     self.head_tx.send_if_modified(|old| {
                         if head.commit > old.commit {
                             *old = head;
@@ -226,6 +247,10 @@ impl LogReader for RemoteReader {
         Ok(self.ask(CommitNumber(u64::MAX), 1).await?.0)
     }
 
+    fn known_head(&self) -> Head {
+        *self.head.borrow()
+    }
+
     async fn wait(&self, seen: CommitNumber) -> Result<(), LogError> {
         let mut head = self.head.clone();
         // A wake-up may get lost with the connection, so look again from time to time.
@@ -247,12 +272,12 @@ mod tests {
         good.put_u64(7);
         good.put_u64(1);
         good.put_u64(1);
-        assert_eq!(read_chunk(&good, 7).unwrap().unwrap().1.len(), 0);
-        assert!(read_chunk(&good, 8).unwrap().is_none());
-        assert!(read_chunk(&good[..20], 7).is_err());
+        assert_eq!(read_chunk(&good, 6..=7).unwrap().unwrap().1.len(), 0);
+        assert!(read_chunk(&good, 8..=9).unwrap().is_none());
+        assert!(read_chunk(&good[..20], 7..=7).is_err());
         good.put_u32(100);
-        assert!(read_chunk(&good, 7).is_err());
-        assert!(read_chunk(&[9, 0], 7).is_err());
-        assert!(read_chunk(&[], 7).is_err());
+        assert!(read_chunk(&good, 6..=7).is_err());
+        assert!(read_chunk(&[9, 0], 7..=7).is_err());
+        assert!(read_chunk(&[], 7..=7).is_err());
     }
 }

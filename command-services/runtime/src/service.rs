@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::Accounts;
-use crate::bus::{Bus, BusError};
+use crate::bus::{Bus, BusError, Receipt};
 use crate::clock::Clock;
 use crate::decider::{BeforeCommit, CommandDecider};
 use crate::inbox::{self, Job, Read, ReplyTo};
@@ -89,7 +89,7 @@ impl CommandService {
         };
         let (to_outbox, from_writer) = mpsc::unbounded_channel();
         let (stopped_tx, stopped) = watch::channel(None);
-        let handover = Handover { to: to_outbox, stopped: stopped_tx };
+        let handover = Handover { to: to_outbox, stopped: stopped_tx, metrics: metrics.clone() };
         let mut outbox = Outbox {
             context,
             log: log.clone(),
@@ -129,18 +129,20 @@ impl CommandService {
                         return Ok(());
                     }
                 }
-                Read::Unreadable(ReplyTo::Bus { topic, correlation_data }, reply) => {
+                Read::Unreadable(ReplyTo::Bus { topic, correlation_data, receipt }, reply) => {
                     self.metrics.unreadable.inc();
                     bus.publish(vec![reply_message(topic, correlation_data, &reply)]).await?;
+                    receipt.into_iter().for_each(Receipt::done);
                 }
                 Read::Unreadable(ReplyTo::Local(tx), reply) => drop(tx.send(*reply)),
-                Read::NotOurs => {}
+                Read::NotOurs(receipt) => receipt.into_iter().for_each(Receipt::done),
             }
         }
     }
 
     /// Queues a job; waits while the queue is full. `false` when the log has stopped.
     async fn submit(&self, job: Box<Job>) -> bool {
+        self.metrics.queue.inc();
         match self.writer.try_submit(job) {
             Ok(()) => true,
             Err(mw_log::TrySubmit::Full(job)) => {
@@ -168,7 +170,7 @@ impl CommandService {
                 rx.await.map_err(|_| self.stop_reason())
             }
             Read::Unreadable(_, reply) => Ok(*reply),
-            Read::NotOurs => Err(self.stop_reason()),
+            Read::NotOurs(_) => Err(self.stop_reason()),
         }
     }
 

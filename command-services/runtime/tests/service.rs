@@ -113,7 +113,13 @@ impl Rig {
     }
 
     fn send_raw(&self, topic: &str, payload: Vec<u8>) {
-        let m = Inbound { topic: topic.into(), payload: payload.into(), response_topic: None, correlation_data: None };
+        let m = Inbound {
+            topic: topic.into(),
+            payload: payload.into(),
+            response_topic: None,
+            correlation_data: None,
+            receipt: None,
+        };
         self.input.send(m).unwrap();
     }
 
@@ -424,7 +430,7 @@ async fn after_a_failed_sync_nobody_is_answered_and_the_service_says_why() {
     // Its receiver may have ended with it.
     let topic = "mw/v1/plant-1/cmd/planner-1/production".to_owned();
     let payload = create(Uuid::now_v7()).to_string().into();
-    let _ = r.input.send(Inbound { topic, payload, response_topic: None, correlation_data: None });
+    let _ = r.input.send(Inbound { topic, payload, response_topic: None, correlation_data: None, receipt: None });
     assert!(r.out.try_recv().is_err(), "I-1: nothing is answered that is not stored");
     let local = r.service.execute("admin".parse().unwrap(), None, b"{}").await;
     drop(local);

@@ -48,6 +48,51 @@ impl fmt::Display for SiteLevel {
     }
 }
 
+/// The topics by which the product's services read each other's logs and ask each other. The
+/// owner of a context is the service of the same name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Internal {
+    /// `…/req`: somebody wants a piece of the log.
+    LogRequest,
+    /// `…/rsp/{reader}`: the piece, for one service.
+    LogChunk { reader: AccountName },
+    /// `…/head`: the log has grown.
+    LogHead,
+    /// `…/ask`: somebody asks the owner something.
+    Ask,
+    /// `…/answer/{asker}`: the answer, for one service.
+    Answer { asker: AccountName },
+    /// `…/keys`: the public keys of tokens have changed.
+    Keys,
+}
+
+impl Internal {
+    fn parse(levels: &[&str]) -> Option<Internal> {
+        Some(match levels {
+            ["req"] => Internal::LogRequest,
+            ["rsp", reader] => Internal::LogChunk { reader: AccountName::new(reader).ok()? },
+            ["head"] => Internal::LogHead,
+            ["ask"] => Internal::Ask,
+            ["answer", asker] => Internal::Answer { asker: AccountName::new(asker).ok()? },
+            ["keys"] => Internal::Keys,
+            _ => return None,
+        })
+    }
+
+    /// Below `mw/v1/-/log/{context}/`.
+    pub fn topic(&self, context: Context) -> String {
+        let rest = match self {
+            Internal::LogRequest => "req".to_owned(),
+            Internal::LogChunk { reader } => format!("rsp/{reader}"),
+            Internal::LogHead => "head".to_owned(),
+            Internal::Ask => "ask".to_owned(),
+            Internal::Answer { asker } => format!("answer/{asker}"),
+            Internal::Keys => "keys".to_owned(),
+        };
+        format!("{ROOT}/{NO_SITE}/log/{context}/{rest}")
+    }
+}
+
 /// A topic of the product, read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Topic {
@@ -63,8 +108,8 @@ pub enum Topic {
     State { site: SiteId },
     /// `mw/v1/-/status/{service}`
     Status { service: String },
-    /// `mw/v1/-/log/…`
-    Log,
+    /// `mw/v1/-/log/{context}/…`
+    Internal { context: Context, part: Internal },
     /// `sandbox/…`
     Sandbox,
 }
@@ -102,7 +147,9 @@ impl Topic {
                 SiteLevel::None => None,
             },
             ("status", [service]) if site == SiteLevel::None => Some(Topic::Status { service: (*service).to_owned() }),
-            ("log", [_, ..]) if site == SiteLevel::None => Some(Topic::Log),
+            ("log", [context, rest @ ..]) if site == SiteLevel::None => {
+                Some(Topic::Internal { context: context.parse().ok()?, part: Internal::parse(rest)? })
+            }
             _ => None,
         }
     }
@@ -214,11 +261,6 @@ pub fn status(service: &str) -> String {
     format!("{ROOT}/{NO_SITE}/status/{service}")
 }
 
-/// `mw/v1/-/log/{context}/{rest}`: internal, services only.
-pub fn log(context: Context, rest: &str) -> String {
-    format!("{ROOT}/{NO_SITE}/log/{context}/{rest}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +276,18 @@ mod tests {
         assert!(is_own_reply("mw/v1/plant-1/rsp/planner-1/tablet-7", &a));
         assert!(!is_own_reply("mw/v1/plant-1/rsp/planner-2", &a));
         assert!(matches!(Topic::parse("mw/v1/p/dev/cell-1/alarm/overheat"), Some(Topic::Device { .. })));
+        let reader = a.clone();
+        for part in [
+            Internal::LogRequest,
+            Internal::LogChunk { reader: reader.clone() },
+            Internal::LogHead,
+            Internal::Ask,
+            Internal::Answer { asker: reader },
+            Internal::Keys,
+        ] {
+            let context = Context::Identity;
+            assert_eq!(Topic::parse(&part.topic(context)), Some(Topic::Internal { context, part }));
+        }
         for not_ours in
             ["", "x", "mw/v1", "mw/v1/p/cmd/a", "mw/v1/P/rsp/a", "mw/v1/p/cmd/a/nothing", "mw/v1/p/status/x"]
         {

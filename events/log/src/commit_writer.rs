@@ -15,6 +15,7 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never, select};
 use mw_contract::commit::{Head, NewCommit, StoredCommit};
@@ -50,10 +51,22 @@ pub trait Decider: Send + 'static {
     fn decide(&mut self, job: Self::Job, at: Head) -> Decision<Self::Ticket>;
 }
 
+/// How long one batch took.
+#[derive(Clone, Copy, Debug)]
+pub struct Took {
+    /// All its decisions.
+    pub deciding: Duration,
+    /// Writing it and making it durable.
+    pub storing: Duration,
+}
+
 /// Hears what became durable. Runs on the sync thread, in the order of the queue.
 pub trait Completion<T>: Send + 'static {
     /// All of this is on stable storage. `None` where nothing was to be stored.
     fn durable(&mut self, batch: Vec<(Option<Arc<StoredCommit>>, T)>);
+
+    /// What the batch of the last [`Completion::durable`] took.
+    fn took(&mut self, _: Took) {}
 
     /// The log failed: none of these will be stored. Called at most once; nothing follows it.
     fn failed(&mut self, tickets: Vec<T>, why: &LogError);
@@ -86,11 +99,12 @@ struct Batch<T> {
     commits: Vec<NewCommit>,
     /// One an entry; does a commit of `commits` belong to it?
     entries: Vec<(bool, T)>,
+    deciding: Duration,
 }
 
 impl<T> Default for Batch<T> {
     fn default() -> Self {
-        Batch { commits: Vec::new(), entries: Vec::new() }
+        Batch { commits: Vec::new(), entries: Vec::new(), deciding: Duration::ZERO }
     }
 }
 
@@ -261,6 +275,7 @@ impl<D: Decider> Deciding<D> {
     }
 
     fn decide(&mut self, job: D::Job, forming: &mut Batch<D::Ticket>) {
+        let began = Instant::now();
         match self.decider.decide(job, self.at) {
             Decision::Commit(commit, ticket) => {
                 self.at.commit = self.at.commit.next();
@@ -270,6 +285,7 @@ impl<D: Decider> Deciding<D> {
             }
             Decision::Answer(ticket) => forming.entries.push((false, ticket)),
         }
+        forming.deciding += began.elapsed();
     }
 
     /// Collects the tickets of what was decided and of what is still queued. A job only has a
@@ -295,13 +311,16 @@ impl<T, C: Completion<T>> Syncing<T, C> {
     fn run(mut self) {
         let _guard = PanicGuard(self.failed.clone());
         while let Ok(ToSync::Store(batch)) = self.batches.recv() {
+            let began = Instant::now();
             let stored = if batch.commits.is_empty() { Ok(Vec::new()) } else { self.log.append(batch.commits) };
             match stored {
                 Ok(stored) => {
+                    let took = Took { deciding: batch.deciding, storing: began.elapsed() };
                     let mut stored = stored.into_iter();
                     let answers = batch.entries.into_iter();
                     let answers = answers.map(|(has_commit, t)| (if has_commit { stored.next() } else { None }, t));
                     self.completion.durable(answers.collect());
+                    self.completion.took(took);
                 }
                 Err(why) => return self.stop(batch.entries.into_iter().map(|(_, t)| t).collect(), why),
             }

@@ -33,7 +33,7 @@ pub mod vault;
 pub mod verify;
 
 pub use checkpoint::{Checkpoint, CheckpointKey, VerifyingKey};
-pub use commit_writer::{Completion, Decider, Decision, Stopped, TrySubmit, Writer};
+pub use commit_writer::{Completion, Decider, Decision, Stopped, Took, TrySubmit, Writer};
 pub use error::LogError;
 pub use memory::MemoryLog;
 pub use sled_log::{AtRest, Durability, OpenOptions, SledLog};

@@ -80,6 +80,11 @@ pub trait LogReader: Send + Sync + 'static {
 
     /// Resolves when the log has, or may have, something beyond `seen`.
     async fn wait(&self, seen: CommitNumber) -> Result<(), LogError>;
+
+    /// The head as far as it was last heard of, without asking: for metrics.
+    fn known_head(&self) -> Head {
+        Head::default()
+    }
 }
 
 /// Reads a log of this process.
@@ -104,6 +109,10 @@ impl LogReader for LocalReader {
 
     async fn head(&self) -> Result<Head, LogError> {
         Ok(self.0.head())
+    }
+
+    fn known_head(&self) -> Head {
+        self.0.head()
     }
 
     async fn wait(&self, seen: CommitNumber) -> Result<(), LogError> {

@@ -5,11 +5,13 @@
 //! - The site level of a filter is always concrete. `mw/v1/+/evt/#` would widen silently on the
 //!   day a second site appears.
 //! - Service health (`mw/v1/-/status/…`) is open to all staff; it names processes, nothing else.
+//! - A service hears and says what it is there for. Whoever takes one service over can then not
+//!   send commands in other names, read log-ins, or answer in identity's place.
 //! - What happens to accounts (`mw/v1/-/evt/…`) is open to admins and auditors.
 //! - Commands and replies are never retained: a retained command would act again on every
 //!   restart of its service.
 
-use mw_contract::topics::{NO_SITE, SiteLevel, Topic, check_filter, check_name};
+use mw_contract::topics::{Internal, NO_SITE, SiteLevel, Topic, check_filter, check_name};
 use mw_contract::{Context, Role, SiteId};
 
 use crate::account::{Access, Account};
@@ -26,7 +28,7 @@ pub fn may_publish(who: &Account, topic: &str, retain: bool) -> Access {
     }
     let Some(topic) = Topic::parse(topic) else { return Deny("not a topic of this product") };
     if who.service {
-        return Allow;
+        return service_may_publish(who, &topic);
     }
     match topic {
         Topic::Command { account, .. } if account != who.name => Deny("commands go to the sender's own topic only"),
@@ -45,9 +47,11 @@ pub fn may_publish(who: &Account, topic: &str, retain: bool) -> Access {
         }
         Topic::Sandbox if who.has(Role::Admin) => Allow,
         Topic::Sandbox => Deny("only admins publish to the sandbox"),
-        Topic::Reply { .. } | Topic::Event { .. } | Topic::State { .. } | Topic::Status { .. } | Topic::Log => {
-            Deny("only the product's own services publish here")
-        }
+        Topic::Reply { .. }
+        | Topic::Event { .. }
+        | Topic::State { .. }
+        | Topic::Status { .. }
+        | Topic::Internal { .. } => Deny("only the product's own services publish here"),
     }
 }
 
@@ -63,7 +67,7 @@ pub fn may_subscribe(who: &Account, filter: &str) -> Access {
         return Deny("shared subscriptions and broker topics are not offered");
     }
     if who.service {
-        return Allow;
+        return service_may_subscribe(who, filter);
     }
     let levels: Vec<&str> = filter.split('/').collect();
     match levels.as_slice() {
@@ -72,6 +76,43 @@ pub fn may_subscribe(who: &Account, filter: &str) -> Access {
         ["mw", "v1", site, kind, rest @ ..] => product_filter(who, site, kind, rest),
         _ => Deny("the filter reaches beyond what the account may see"),
     }
+}
+
+/// A service speaks for itself alone: no commands in another's name, nobody else's health, no
+/// answers in place of a context's owner.
+fn service_may_publish(who: &Account, topic: &Topic) -> Access {
+    let owns = |context: &Context| who.name.as_str() == context.as_str();
+    let may = match topic {
+        Topic::Command { account, .. } => *account == who.name,
+        Topic::Status { service } => service == who.name.as_str(),
+        Topic::Reply { .. } | Topic::Event { .. } => Context::ALL.iter().any(owns),
+        Topic::Internal { part: Internal::LogRequest | Internal::Ask, .. } => true,
+        Topic::Internal { context, .. } => owns(context),
+        Topic::Device { .. } | Topic::State { .. } | Topic::Sandbox => true,
+    };
+    if may { Allow } else { Deny("a service speaks for itself only") }
+}
+
+/// Log-ins and pieces of logs go to the one service that they are for.
+fn service_may_subscribe(who: &Account, filter: &str) -> Access {
+    let levels: Vec<&str> = filter.split('/').collect();
+    let may_be = |i: usize, level: &str| match levels.get(i) {
+        Some(l) => *l == level || *l == "+" || *l == "#",
+        None => levels.last() == Some(&"#"),
+    };
+    let internal = may_be(0, "mw") && may_be(1, "v1") && may_be(2, NO_SITE) && may_be(3, "log");
+    if !internal {
+        return Allow;
+    }
+    let may = match Topic::parse(filter) {
+        Some(Topic::Internal { context, part }) => match part {
+            Internal::LogRequest | Internal::Ask => who.name.as_str() == context.as_str(),
+            Internal::LogChunk { reader } | Internal::Answer { asker: reader } => reader == who.name,
+            Internal::LogHead | Internal::Keys => true,
+        },
+        _ => false,
+    };
+    if may { Allow } else { Deny("this is for another service") }
 }
 
 fn product_filter(who: &Account, site: &str, kind: &str, rest: &[&str]) -> Access {

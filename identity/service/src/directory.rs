@@ -102,6 +102,16 @@ impl Directory {
         self.applied.send_modify(|n| *n = (*n).max(up_to));
     }
 
+    /// Takes these accounts in place of all that are known, as identity's log says up to `up_to`.
+    pub fn replace(&self, accounts: impl IntoIterator<Item = Account>, up_to: CommitNumber) {
+        {
+            let _one_at_a_time = self.folding.lock();
+            let map = accounts.into_iter().map(|a| (a.name.clone(), Arc::new(a))).collect();
+            self.accounts.store(Arc::new(map));
+        }
+        self.applied.send_replace(up_to);
+    }
+
     /// The last commit that is folded in.
     pub fn applied_to(&self) -> CommitNumber {
         *self.applied.borrow()

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use mw_contract::{AccountName, CommitNumber, Event, Head, StoredCommit, cloud};
+use mw_contract::{AccountName, CommandId, CommitNumber, Event, Head, StoredCommit, cloud};
 use mw_log::LogReader;
 
 use crate::cache::SuccessCache;
@@ -39,7 +39,7 @@ impl Feed {
     pub async fn catch_up(&self, log: &dyn LogReader) -> Result<Head, IdentityError> {
         let head = log.head().await.map_err(|e| IdentityError::Log(e.to_string()))?;
         while self.directory.applied_to() < head.commit {
-            if !self.step(log).await? {
+            if self.step(log).await?.is_none() {
                 break;
             }
         }
@@ -59,19 +59,19 @@ impl Feed {
     /// still would keep disabled accounts alive.
     pub async fn follow(&self, log: &dyn LogReader) -> Result<(), IdentityError> {
         loop {
-            if !self.step(log).await? {
+            if self.step(log).await?.is_none() {
                 let seen = self.directory.applied_to();
                 log.wait(seen).await.map_err(|e| IdentityError::Log(e.to_string()))?;
             }
         }
     }
 
-    /// Applies the next batch; `false` when there was none.
-    async fn step(&self, log: &dyn LogReader) -> Result<bool, IdentityError> {
+    /// Applies the next batch; the command of its last commit, or `None` when there was no batch.
+    pub(crate) async fn step(&self, log: &dyn LogReader) -> Result<Option<CommandId>, IdentityError> {
         let from = self.directory.applied_to().next();
         let commits = log.read(from, BATCH).await.map_err(|e| IdentityError::Log(e.to_string()))?;
-        let Some(last) = commits.last() else { return Ok(false) };
-        let up_to = last.number;
+        let Some(last) = commits.last() else { return Ok(None) };
+        let (up_to, command_id) = (last.number, last.head.command_id);
         let mut decoded = Vec::with_capacity(commits.len());
         for commit in &commits {
             decoded.push((commit.number, decode(commit)?));
@@ -87,7 +87,7 @@ impl Feed {
         let events: Vec<Event> =
             decoded.into_iter().flat_map(|(_, events)| events.into_iter().map(|(_, e)| e)).collect();
         self.directory.apply_all(&events, up_to);
-        Ok(true)
+        Ok(Some(command_id))
     }
 }
 

@@ -11,14 +11,18 @@
 //! - [`keys`]: the Ed25519 keys that sign tokens; [`jwk`]: key sets that verify them.
 //! - [`strict`]: JSON of a token, read without any leniency; [`tokens`]: making and checking tokens.
 //! - [`login`]: the front of all that: secrets and grants in, accounts and tokens out.
+//! - [`asked`]: the same asked from other processes: identity's answers, and the ones who ask.
+//! - [`copy`]: the accounts and public keys that another process keeps on its own disk.
 //! - [`feed`]: what follows identity's log and keeps directory and store in step with it.
 //! - [`bootstrap`]: the accounts of a first start.
 //!
 //! Secrets, their hashes and private keys stay in this crate's own files. They must never be part
 //! of an event, a reply, a log line or an error.
 
+pub mod asked;
 pub mod bootstrap;
 pub mod cache;
+pub mod copy;
 pub mod decider;
 pub mod directory;
 pub mod domain;
@@ -33,13 +37,15 @@ pub mod strict;
 pub mod throttle;
 pub mod tokens;
 
+pub use asked::RemoteLogin;
+pub use copy::AccountCopy;
 pub use directory::Directory;
 pub use domain::IdentityDomain;
 pub use error::IdentityError;
 pub use feed::Feed;
 pub use jwk::{JwkSet, TrustedIssuer};
 pub use keys::KeyRing;
-pub use login::{Login, LoginError, TokenReply, Verified};
+pub use login::{Grant, LogIns, Login, LoginError, TokenGate, TokenReply, Verified};
 pub use refresh::RefreshStore;
 pub use secrets::{SecretStore, random_secret};
 pub use tokens::{Claims, TokenError, Verifier};

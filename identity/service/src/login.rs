@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use mw_contract::AccountName;
 use mw_log::LogReader;
 use mw_policy::Account;
-use serde::Serialize;
-use tokio::sync::Semaphore;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{Semaphore, watch};
 use zeroize::Zeroizing;
 
 use crate::cache::SuccessCache;
@@ -84,6 +86,63 @@ pub struct TokenReply {
     pub refresh_token: Option<String>,
 }
 
+/// A request for tokens, as `POST /v1/token` takes it (RFC 6749).
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "grant_type", rename_all = "snake_case")]
+pub enum Grant {
+    /// A person's account and secret.
+    Password {
+        /// The account.
+        account: String,
+        /// Its secret.
+        secret: String,
+    },
+    /// A program's.
+    ClientCredentials {
+        /// The account.
+        account: String,
+        /// Its secret.
+        secret: String,
+    },
+    /// A refresh token, which is used up.
+    RefreshToken {
+        /// The token.
+        token: String,
+    },
+}
+
+/// Who may log in: asked in the process that has the secrets, or from another one.
+#[async_trait]
+pub trait LogIns: Send + Sync + 'static {
+    /// Is this the account's secret? The account, as the directory of this process knows it.
+    ///
+    /// # Errors
+    /// [`LoginError`].
+    async fn secret(&self, account: &str, secret: &str, from: Option<IpAddr>) -> Result<Arc<Account>, LoginError>;
+
+    /// Grants or refuses tokens: a [`TokenReply`] as JSON.
+    ///
+    /// # Errors
+    /// [`LoginError`].
+    async fn grant(&self, grant: Grant, from: Option<IpAddr>) -> Result<Value, LoginError>;
+}
+
+#[async_trait]
+impl LogIns for Login {
+    async fn secret(&self, account: &str, secret: &str, from: Option<IpAddr>) -> Result<Arc<Account>, LoginError> {
+        self.check_secret(account, secret, from).await
+    }
+
+    async fn grant(&self, grant: Grant, from: Option<IpAddr>) -> Result<Value, LoginError> {
+        let reply = match grant {
+            Grant::Password { account, secret } => self.password(&account, &secret, from).await,
+            Grant::ClientCredentials { account, secret } => self.client_credentials(&account, &secret, from).await,
+            Grant::RefreshToken { token } => self.refresh_token(&token).await,
+        };
+        serde_json::to_value(reply?).map_err(|_| LoginError::Unavailable)
+    }
+}
+
 /// Checks tokens against the directory: all that a process without secrets needs.
 #[derive(Clone)]
 pub struct TokenGate {
@@ -117,6 +176,7 @@ pub struct Login {
     log: Arc<dyn LogReader>,
     hashing: Arc<Semaphore>,
     waiting: AtomicUsize,
+    rotated: watch::Sender<u64>,
 }
 
 /// Counts a waiting log-in, also when its client goes away.
@@ -149,6 +209,7 @@ impl Login {
             log,
             hashing: Arc::new(Semaphore::new(HASHING)),
             waiting: AtomicUsize::new(0),
+            rotated: watch::Sender::new(0),
         }
     }
 
@@ -276,7 +337,18 @@ impl Login {
     pub fn rotate_keys(&self) -> Result<String, IdentityError> {
         let kid = self.keys.rotate(UnixSeconds::now())?;
         self.gate.verifier.replace_own(self.keys.public());
+        self.rotated.send_modify(|n| *n += 1);
         Ok(kid)
+    }
+
+    /// Wakes on every new signing key.
+    pub fn rotations(&self) -> watch::Receiver<u64> {
+        self.rotated.subscribe()
+    }
+
+    /// What checks tokens.
+    pub fn gate(&self) -> &TokenGate {
+        &self.gate
     }
 
     /// The document of `/.well-known/jwks.json`.

@@ -4,16 +4,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use mw_contract::{AccountName, ids};
-use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cli::{AccountCommand, Common};
 use crate::config;
 use crate::control::{self, Request};
-use crate::up::control::accounts;
-use crate::up::data::Data;
-use crate::up::identity::{Identity, operator};
+use crate::services::control::accounts;
+use crate::services::data::Data;
+use crate::services::identity::{Identity, operator};
+use crate::services::meters::Meters;
 
 /// Runs it.
 pub fn run(command: AccountCommand) -> Result<ExitCode> {
@@ -109,7 +109,7 @@ async fn change(
 async fn at_rest(data: &std::path::Path, command: Value) -> Result<Value> {
     let identity = open(data).await?;
     let clock = std::sync::Arc::new(mw_runtime::BusinessClock::wall());
-    let (service, following) = identity.start(None, clock, &mut Registry::default()).await?;
+    let (service, following) = identity.start(None, clock).await?;
     let reply = service.execute(operator()?, None, command.to_string().as_bytes()).await?;
     // The feed puts a new secret into force.
     identity.directory.wait_for(service.head().commit).await;
@@ -123,7 +123,7 @@ async fn open(data: &std::path::Path) -> Result<Identity> {
     if !data.join("logs/identity").exists() {
         bail!("{} has no accounts yet: start it once with `millwright up`, or check --data", data.display());
     }
-    Identity::open(&Data::lock(data)?, Vec::new()).await
+    Identity::open(&Data::lock(data)?, Vec::new(), &Meters::default()).await
 }
 
 async fn list(common: &Common, as_json: bool) -> Result<ExitCode> {

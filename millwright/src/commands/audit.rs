@@ -11,7 +11,7 @@ use crate::cli::{AuditCommand, VerifyArgs};
 use crate::config;
 use crate::control::{self, Request};
 use crate::history;
-use crate::up::data::{Data, contexts_with_a_log};
+use crate::services::data::{Data, contexts_with_a_log};
 
 /// Runs it.
 pub fn run(command: AuditCommand) -> Result<ExitCode> {

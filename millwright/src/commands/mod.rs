@@ -4,6 +4,8 @@ mod account;
 mod audit;
 mod bench;
 mod clock;
+mod health;
+mod init;
 mod replay;
 mod rotate_keys;
 mod send;
@@ -14,14 +16,21 @@ use anyhow::Result;
 use clap::CommandFactory;
 
 use crate::cli::{Cli, Command};
-use crate::up;
+use crate::services::{self, alone};
 
 /// Runs the command that was asked for.
 pub fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::Up(args) => up::run(&args),
-        Command::Broker(args) => up::broker_alone(&args),
-        Command::Production(args) => up::production_alone(&args),
+        Command::Up(args) => services::up::run(&args),
+        Command::Broker(args) => alone::broker(&args),
+        Command::Identity(args) => alone::identity(&args),
+        Command::Production(args) => alone::production(&args),
+        Command::AfterService(args) => alone::after_service(&args),
+        Command::Processes(args) => alone::processes(&args),
+        Command::Projections(args) => alone::projections(&args),
+        Command::QueryApi(args) => alone::query_api(&args),
+        Command::Health(args) => health::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Account(args) => account::run(args.command),
         Command::RotateKeys(args) => rotate_keys::run(&args),
         Command::Send(args) => send::run(&args),

@@ -9,7 +9,7 @@ use mw_identity::tokens::UnixSeconds;
 use crate::cli::DataArgs;
 use crate::config;
 use crate::control::{self, Request};
-use crate::up::data::Data;
+use crate::services::data::Data;
 
 /// Runs it.
 pub fn run(args: &DataArgs) -> Result<ExitCode> {

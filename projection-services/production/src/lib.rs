@@ -7,7 +7,7 @@
 //! - [`columns`]: the one table of list columns: how they are stored, shown, filtered and sorted.
 //! - [`words`]: what an event says, in plain words.
 //! - [`trail`]: the audit trail and the outcomes of commands, for every context.
-//! - [`views`]: the projections: [`ProductionViews`] and [`IdentityViews`].
+//! - [`views`]: the projections: [`ProductionViews`] and [`TrailViews`].
 //! - [`read`]: the queries. Each takes the caller's scope and puts it into its SQL.
 //!
 //! The rows follow from history alone. Nothing here reads a clock, a socket or the log.
@@ -20,7 +20,7 @@ pub mod views;
 pub mod words;
 
 pub use order::Order;
-pub use views::{IdentityViews, ProductionViews};
+pub use views::{ProductionViews, TrailViews};
 
 /// Opens sealed text for a reader in scope. `None` when its key was destroyed.
 pub trait TextOpener: Send + Sync {

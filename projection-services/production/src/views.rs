@@ -352,20 +352,17 @@ fn reference(tx: &Connection, event: &Event) -> Result<(), ApplyError> {
     Ok(())
 }
 
-/// What the queries about accounts read: outcomes and the trail.
-#[derive(Default)]
-pub struct IdentityViews;
+/// What the queries about a context read that has no other read models: outcomes and the trail.
+pub struct TrailViews(pub Context);
 
-impl IdentityViews {
-    /// The name of the file.
-    pub const NAME: &'static str = "identity";
+impl TrailViews {
     /// Raised with every change of what is written.
     pub const SCHEMA: u32 = 1;
 }
 
-impl Projection for IdentityViews {
+impl Projection for TrailViews {
     fn name(&self) -> &'static str {
-        Self::NAME
+        self.0.as_str()
     }
 
     fn schema_version(&self) -> u32 {
@@ -381,7 +378,7 @@ impl Projection for IdentityViews {
     }
 
     fn apply(&mut self, tx: &Connection, commit: &StoredCommit, events: &[Event]) -> Result<(), ApplyError> {
-        trail::outcome(tx, Context::Identity, commit)?;
+        trail::outcome(tx, self.0, commit)?;
         for (idx, (stored, event)) in commit.events.iter().zip(events).enumerate() {
             trail::event(tx, commit, idx, stored, event, &[])?;
         }

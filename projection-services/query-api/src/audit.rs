@@ -60,15 +60,19 @@ pub async fn events(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQu
         to: params.parsed("to", time)?,
         limit,
     };
-    let Some(model) = state.models.of(context) else {
-        return Err(Problem::not_found(format!("context {context} does not run here")));
-    };
+    let model = state.models.of(context);
     model.reach(params.min_position(context)?).await?;
     let me = caller.0.name.to_string();
     let (mut found, head) = model.query(move |conn, head| Ok((places(conn, &scope, &me, &q)?, head))).await?;
     let more = found.len() > limit;
     found.truncate(limit);
-    let items = read(model, &found, &*state.opener).await?;
+    let mut texts = state.texts.session();
+    let items = loop {
+        let items = read(model, &found, &*texts.opener()).await?;
+        if texts.complete().await {
+            break items;
+        }
+    };
     let next = found.last().filter(|_| more).map(|p| p.position.to_string());
     let mut r = json_text(json!({"items": items, "next": next, "position": head.position}).to_string());
     link_next(&mut r, "/v1/audit/events", &params, next.as_deref());

@@ -24,7 +24,7 @@ pub async fn show(
     let id = CommandId(text.parse().map_err(|_| Problem::not_found(format!("{text:?} is no id of a command")))?);
     state.models.production.reach(params.min_position(mw_contract::Context::Production)?).await?;
     // A command is of one context, and its id does not say which.
-    for model in state.models.all() {
+    for (_, model) in state.models.all() {
         let (scope, me) = (scope.clone(), caller.0.name.to_string());
         if let Some(reply) = model.query(move |conn, _| outcome(conn, &scope, &me, id)).await? {
             return Ok(json_text(reply));

@@ -8,8 +8,11 @@
 //! - [`identity`]: what the API asks of identity, and who calls.
 //! - [`params`]: query parameters, read strictly; cursors.
 //! - [`models`]: the read models behind the queries: connections, waiting for a position.
+//! - [`texts`]: sealed text for readers in scope, opened here or in another process.
 //! - [`work_orders`], [`commands`], [`audit`], [`token`], [`ops`], [`docs`]: the handlers.
 //! - [`openapi`]: the API's description of itself.
+//! - [`health`]: the plain listener of a service that runs alone.
+//! - [`metrics`]: what is counted.
 //! - [`problem`]: every error, as RFC 9457 has it.
 //!
 //! This crate only reads. What a caller may see is decided by `mw_policy` and enforced in the SQL
@@ -18,7 +21,9 @@
 pub mod audit;
 pub mod commands;
 pub mod docs;
+pub mod health;
 pub mod identity;
+pub mod metrics;
 pub mod models;
 pub mod openapi;
 pub mod ops;
@@ -26,9 +31,12 @@ pub mod params;
 pub mod problem;
 pub mod routes;
 pub mod server;
+pub mod texts;
 pub mod token;
 pub mod work_orders;
 
 pub use identity::{Identity, TokenAnswer, TokenForm, TokenRefusal};
+pub use metrics::Metrics;
 pub use models::Models;
 pub use server::{Api, ApiConfig, ApiError, start};
+pub use texts::{RemoteTexts, Texts};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mw_contract::{Context, Head};
 use mw_log::LogReader;
-use mw_production_views::{IdentityViews, ProductionViews};
+use mw_production_views::{ProductionViews, TrailViews};
 use mw_projection::files::Files;
 use mw_projection::service::Handle;
 use mw_projection::view::{View, ViewError};
@@ -22,17 +22,20 @@ use crate::problem::Problem;
 const READERS: usize = 4;
 /// How long `min_position` waits.
 const WAIT: Duration = Duration::from_secs(5);
+/// How often a checkpoint of another process's projection is looked at while somebody waits for it.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// One read model.
 pub struct Model {
     views: Mutex<Vec<View>>,
     permits: Arc<Semaphore>,
-    handle: Handle,
+    /// The projection, when it runs in this process.
+    handle: Option<Handle>,
     log: Arc<dyn LogReader>,
 }
 
 impl Model {
-    fn new(dir: &Path, name: &'static str, schema: u32, handle: Handle, log: Arc<dyn LogReader>) -> Arc<Self> {
+    fn new(dir: &Path, name: &'static str, schema: u32, handle: Option<Handle>, log: Arc<dyn LogReader>) -> Arc<Self> {
         let views = (0..READERS).map(|_| View::new(Files::new(dir, name), schema)).collect();
         Arc::new(Model { views: Mutex::new(views), permits: Arc::new(Semaphore::new(READERS)), handle, log })
     }
@@ -67,13 +70,41 @@ impl Model {
     }
 
     /// Waits, 5 s at most, until the rows of this position can be read.
-    pub async fn reach(&self, position: Option<u64>) -> Result<(), Problem> {
+    pub async fn reach(self: &Arc<Self>, position: Option<u64>) -> Result<(), Problem> {
         let Some(wanted) = position else { return Ok(()) };
-        let mut progress = self.handle.progress();
+        let Some(handle) = &self.handle else { return self.reach_by_looking(wanted).await };
+        let mut progress = handle.progress();
         let there = tokio::time::timeout(WAIT, progress.wait_for(|p| p.head.position.0 >= wanted)).await;
         match there {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Problem::behind(wanted, self.handle.progress().borrow().head.position.0)),
+            Ok(Err(_)) | Err(_) => Err(Problem::behind(wanted, handle.progress().borrow().head.position.0)),
+        }
+    }
+
+    /// The same where the projection runs in another process: its checkpoint is in the file.
+    async fn reach_by_looking(self: &Arc<Self>, wanted: u64) -> Result<(), Problem> {
+        let deadline = tokio::time::Instant::now() + WAIT;
+        loop {
+            let there = self.head().await?.map_or(0, |h| h.position.0);
+            if there >= wanted {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(Problem::behind(wanted, there));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The checkpoint; `None` while the model is being built.
+    ///
+    /// # Errors
+    /// 500 when it can't be read.
+    pub async fn head(self: &Arc<Self>) -> Result<Option<Head>, Problem> {
+        match self.query(|_, head| Ok(head)).await {
+            Ok(head) => Ok(Some(head)),
+            Err(p) if p.is_unavailable() => Ok(None),
+            Err(p) => Err(p),
         }
     }
 
@@ -83,35 +114,44 @@ impl Model {
     }
 }
 
-/// All read models of this process.
+/// All read models.
 #[derive(Clone)]
 pub struct Models {
     /// Orders, their trail, outcomes.
     pub production: Arc<Model>,
     /// The trail of accounts, outcomes.
     pub identity: Arc<Model>,
+    /// Outcomes of after-service.
+    pub after_service: Arc<Model>,
 }
 
 impl Models {
-    /// Over the files in `dir`; each model with its projection's handle and its log.
-    pub fn new(dir: &Path, production: (Handle, Arc<dyn LogReader>), identity: (Handle, Arc<dyn LogReader>)) -> Models {
+    /// Over the files in `dir`. `of` gives each context's log, and its projection's handle where
+    /// that runs in this process.
+    pub fn new(dir: &Path, of: impl Fn(Context) -> (Option<Handle>, Arc<dyn LogReader>)) -> Models {
+        let model = |context, name, schema| {
+            let (handle, log) = of(context);
+            Model::new(dir, name, schema, handle, log)
+        };
+        let trail = |context: Context| model(context, context.as_str(), TrailViews::SCHEMA);
         Models {
-            production: Model::new(dir, ProductionViews::NAME, ProductionViews::SCHEMA, production.0, production.1),
-            identity: Model::new(dir, IdentityViews::NAME, IdentityViews::SCHEMA, identity.0, identity.1),
+            production: model(Context::Production, ProductionViews::NAME, ProductionViews::SCHEMA),
+            identity: trail(Context::Identity),
+            after_service: trail(Context::AfterService),
         }
     }
 
-    /// The model of a context, if there is one.
-    pub fn of(&self, context: Context) -> Option<&Arc<Model>> {
+    /// The model of a context.
+    pub fn of(&self, context: Context) -> &Arc<Model> {
         match context {
-            Context::Production => Some(&self.production),
-            Context::Identity => Some(&self.identity),
-            Context::AfterService => None,
+            Context::Production => &self.production,
+            Context::Identity => &self.identity,
+            Context::AfterService => &self.after_service,
         }
     }
 
-    /// Every model.
-    pub fn all(&self) -> [&Arc<Model>; 2] {
-        [&self.production, &self.identity]
+    /// Every model, with its context.
+    pub fn all(&self) -> impl Iterator<Item = (Context, &Arc<Model>)> {
+        Context::ALL.iter().map(|c| (*c, self.of(*c)))
     }
 }

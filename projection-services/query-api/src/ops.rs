@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use mw_policy::Route;
 use serde_json::json;
 
+use crate::health::OPENMETRICS;
 use crate::identity::Caller;
 use crate::problem::Problem;
 use crate::server::State;
@@ -36,6 +37,6 @@ pub async fn metrics(
         let (mut parts, _) = request.into_parts();
         Caller::from_request_parts(&mut parts, &state).await?.scope(Route::Metrics)?;
     }
-    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let kind = HeaderValue::from_static(OPENMETRICS);
     Ok(([(header::CONTENT_TYPE, kind)], (state.metrics)()).into_response())
 }

@@ -38,6 +38,11 @@ impl Problem {
         p
     }
 
+    /// May the same request work a little later?
+    pub(crate) fn is_unavailable(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
     /// Anything else about the request.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Problem::new(StatusCode::BAD_REQUEST, "bad-request", "The request is wrong", detail)

@@ -7,14 +7,15 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue};
 use axum_server::tls_rustls::RustlsConfig;
 use mw_contract::Instant;
-use mw_production_views::TextOpener;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::identity::Identity;
+use crate::metrics::{self, Metrics};
 use crate::models::Models;
 use crate::routes;
+use crate::texts::Texts;
 
 /// The longest body that is read: the API takes forms only.
 const MAX_BODY: usize = 16 * 1024;
@@ -36,13 +37,15 @@ pub struct ApiConfig {
     /// What it shows.
     pub models: Models,
     /// Opens sealed text for readers in scope.
-    pub opener: Arc<dyn TextOpener>,
+    pub texts: Texts,
     /// Business time, for columns that depend on the clock.
     pub now: Arc<dyn Fn() -> Instant + Send + Sync>,
     /// Is everything ready? `Err` says what is not.
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// What it counts itself.
+    pub counts: Metrics,
 }
 
 /// What handlers share.
@@ -50,7 +53,7 @@ pub struct ApiConfig {
 pub struct State {
     pub(crate) identity: Arc<dyn Identity>,
     pub(crate) models: Models,
-    pub(crate) opener: Arc<dyn TextOpener>,
+    pub(crate) texts: Texts,
     pub(crate) now: Arc<dyn Fn() -> Instant + Send + Sync>,
     pub(crate) ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -60,12 +63,14 @@ pub struct State {
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// The address can't be had.
-    #[error("cannot listen for https on {addr}: {source}")]
+    #[error("cannot listen for {what} on {addr}: {reason}")]
     Bind {
+        /// `https` or `ops`.
+        what: &'static str,
         /// Where.
         addr: SocketAddr,
         /// What the system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
 }
 
@@ -97,14 +102,14 @@ impl Api {
 /// # Errors
 /// [`ApiError::Bind`] with the address.
 pub fn start(config: ApiConfig) -> Result<Api, ApiError> {
-    let failed = |source| ApiError::Bind { addr: config.addr, source };
+    let failed = |reason| ApiError::Bind { what: "https", addr: config.addr, reason };
     let listener = TcpListener::bind(config.addr).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
     let state = State {
         identity: config.identity,
         models: config.models,
-        opener: config.opener,
+        texts: config.texts,
         now: config.now,
         ready: config.ready,
         metrics: config.metrics,
@@ -113,6 +118,7 @@ pub fn start(config: ApiConfig) -> Result<Api, ApiError> {
         SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
     };
     let app = routes::router(state)
+        .layer(axum::middleware::from_fn_with_state(config.counts, metrics::count))
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(header("x-content-type-options", "nosniff"))

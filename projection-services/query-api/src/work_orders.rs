@@ -1,5 +1,7 @@
 //! `/v1/work-orders`: the list, one order, its history.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, RawQuery, State as Ax};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -92,9 +94,15 @@ pub async fn show(
     let id = id(&text)?;
     let model = &state.models.production;
     model.reach(params.min_position(Context::Production)?).await?;
-    let opener = state.opener.clone();
-    let found = model.query(move |conn, head| Ok((detail::detail(conn, &scope, id, &*opener)?, head)));
-    let (Some((version, mut document)), head) = found.await? else {
+    let mut texts = state.texts.session();
+    let found = loop {
+        let (scope, opener) = (scope.clone(), texts.opener());
+        let found = model.query(move |conn, head| Ok((detail::detail(conn, &scope, id, &*opener)?, head))).await?;
+        if texts.complete().await {
+            break found;
+        }
+    };
+    let (Some((version, mut document)), head) = found else {
         return Err(Problem::not_found(format!("there is no work order {id}, or it is not yours to see")));
     };
     // Opened text depends on its key, so the tag alone is not enough to be sure: it names the
@@ -143,9 +151,16 @@ pub async fn history(
     };
     let model = &state.models.production;
     model.reach(params.min_position(Context::Production)?).await?;
-    let (opener, me) = (state.opener.clone(), caller.0.name.to_string());
-    let found = model.query(move |conn, head| Ok((events::events(conn, &scope, &me, id, &q, &*opener)?, head)));
-    let (Some(page), head) = found.await? else {
+    let (q, mut texts) = (Arc::new(q), state.texts.session());
+    let found = loop {
+        let (scope, q, opener, me) = (scope.clone(), q.clone(), texts.opener(), caller.0.name.to_string());
+        let found =
+            model.query(move |conn, head| Ok((events::events(conn, &scope, &me, id, &q, &*opener)?, head))).await?;
+        if texts.complete().await {
+            break found;
+        }
+    };
+    let (Some(page), head) = found else {
         return Err(Problem::not_found(format!("there is no work order {id}, or it is not yours to see")));
     };
     let cursor = |(c, i): (u64, u64)| {

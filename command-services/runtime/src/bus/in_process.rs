@@ -36,6 +36,7 @@ impl Bus for InProcessBus {
             payload: m.payload,
             response_topic: m.response_topic,
             correlation_data: m.correlation_data,
+            receipt: None,
         })
     }
 
@@ -46,6 +47,7 @@ impl Bus for InProcessBus {
                 topic: m.topic,
                 payload: m.payload,
                 qos: 1,
+                retain: m.retain,
                 response_topic: m.response_topic,
                 correlation_data: m.correlation_data,
                 content_type: m.content_type.map(str::to_owned),

@@ -1,13 +1,18 @@
 //! How a service meets the others: publish and subscribe over MQTT. One trait, two adapters.
 
+mod acks;
 pub mod in_process;
 pub mod remote;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use acks::Acks;
+
 /// A message that arrived.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Inbound {
     /// Its topic.
     pub topic: String,
@@ -17,6 +22,36 @@ pub struct Inbound {
     pub response_topic: Option<String>,
     /// What the answer should carry back (MQTT 5).
     pub correlation_data: Option<Bytes>,
+    /// To be given back with [`Receipt::done`] once the message has been dealt with; none where
+    /// the broker does not wait for it.
+    pub receipt: Option<Receipt>,
+}
+
+/// The acknowledgement of a received message. Until it is done the broker keeps the message and
+/// gives it again to the next connection of the same session. Receipts may be done in any order:
+/// the bus acknowledges in the order of the messages, and none of an earlier connection.
+#[derive(Debug)]
+pub struct Receipt {
+    acks: Arc<Acks>,
+    epoch: u64,
+    seq: u64,
+}
+
+impl Receipt {
+    /// The message has been dealt with.
+    pub fn done(self) {
+        self.acks.done(self.epoch, self.seq);
+    }
+}
+
+/// How much a bus was given, and how much of that the broker has acknowledged. Both count messages
+/// and only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Messages that [`Bus::publish`] took over.
+    pub handed: u64,
+    /// Those that need no second sending.
+    pub settled: u64,
 }
 
 /// A message to publish, QoS 1.
@@ -32,6 +67,8 @@ pub struct Outbound {
     pub response_topic: Option<String>,
     /// Media type of the payload (MQTT 5).
     pub content_type: Option<&'static str>,
+    /// Kept by the broker for whoever subscribes later.
+    pub retain: bool,
 }
 
 /// Why the bus can't be used.
@@ -65,4 +102,9 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Publishes messages in order.
     async fn publish(&self, messages: Vec<Outbound>) -> Result<(), BusError>;
+
+    /// How far publishing has come. A bus in the broker's own process has nothing outstanding.
+    fn flow(&self) -> Flow {
+        Flow::default()
+    }
 }

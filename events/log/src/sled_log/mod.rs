@@ -85,6 +85,17 @@ impl OpenOptions {
         }
     }
 
+    /// Tells how long each `fdatasync` took.
+    pub fn timing_syncs(mut self, told: impl Fn(std::time::Duration) + Send + Sync + 'static) -> Self {
+        self.sync = Some(Arc::new(move |file: &File| {
+            let began = std::time::Instant::now();
+            file.sync_data()?;
+            told(began.elapsed());
+            Ok(())
+        }));
+        self
+    }
+
     /// Replaces `fdatasync`, to see what happens when it fails. For tests.
     #[doc(hidden)]
     pub fn sync_with(mut self, f: impl Fn(&File) -> io::Result<()> + Send + Sync + 'static) -> Self {

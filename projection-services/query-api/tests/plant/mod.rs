@@ -12,7 +12,7 @@ use mw_contract::{AccountName, Context, Instant, Reply, ReplyStatus, Role, SiteI
 use mw_log::{EventLog, LocalReader, MemoryLog, Vault};
 use mw_policy::Account;
 use mw_production::Production;
-use mw_production_views::{IdentityViews, ProductionViews, TextOpener};
+use mw_production_views::{ProductionViews, TextOpener, TrailViews};
 use mw_projection::service::{Handle, service};
 use mw_query_api::{Api, ApiConfig, Identity, Models, TokenAnswer, TokenForm, TokenRefusal};
 use mw_runtime::metrics::Metrics;
@@ -167,22 +167,35 @@ impl Plant {
         std::fs::create_dir_all(&views).unwrap();
         let production = follow(&views, &log);
         let reader = Arc::new(LocalReader(accounts_log.clone() as Arc<dyn EventLog>));
-        let (identity, s) =
-            mw_projection::service::service(&views, Arc::new(|| Box::new(IdentityViews)), reader.clone());
+        let (identity, s) = mw_projection::service::service(
+            &views,
+            Arc::new(|| Box::new(TrailViews(Context::Identity))),
+            reader.clone(),
+        );
+        tokio::spawn(s.run(std::future::pending()));
+        let empty = Arc::new(LocalReader(Arc::new(MemoryLog::new(Context::AfterService)) as Arc<dyn EventLog>));
+        let (after_service, s) = mw_projection::service::service(
+            &views,
+            Arc::new(|| Box::new(TrailViews(Context::AfterService))),
+            empty.clone(),
+        );
         tokio::spawn(s.run(std::future::pending()));
         let config = ApiConfig {
             addr: "127.0.0.1:0".parse().unwrap(),
             tls: tls(dir.path()),
             identity: people,
-            models: Models::new(
-                &views,
-                (production.clone(), Arc::new(LocalReader(log.clone() as Arc<dyn EventLog>))),
-                (identity.clone(), reader),
-            ),
-            opener: Arc::new(Opener(vault)),
+            models: Models::new(&views, |context| match context {
+                Context::Production => {
+                    (Some(production.clone()), Arc::new(LocalReader(log.clone() as Arc<dyn EventLog>)) as _)
+                }
+                Context::Identity => (Some(identity.clone()), reader.clone() as _),
+                Context::AfterService => (Some(after_service.clone()), empty.clone() as _),
+            }),
+            texts: mw_query_api::Texts::Here(Arc::new(Opener(vault))),
             now: Arc::new(move || clock.now()),
             ready: Arc::new(|| Ok(())),
             metrics: Arc::new(|| "# EOF\n".to_owned()),
+            counts: mw_query_api::Metrics::default(),
         };
         let api = mw_query_api::start(config).unwrap();
         let ca = std::fs::read(dir.path().join("ca.pem")).unwrap();

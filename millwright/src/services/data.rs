@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use mw_contract::Context;
 use mw_log::{CheckpointKey, OpenOptions, SledLog, Vault};
+use mw_runtime::metrics::Metrics;
 
 /// A locked data directory. The lock ends with the process, however it ends.
 pub struct Data {
@@ -49,9 +50,11 @@ impl Data {
     }
 
     /// Opens a context's log; the key that signs its head is made at the first start.
-    pub fn log(&self, context: Context) -> Result<Arc<SledLog>> {
+    pub fn log(&self, context: Context, metrics: &Metrics) -> Result<Arc<SledLog>> {
         let key = CheckpointKey::load_or_create(&self.path("keys/checkpoint.key"))?;
-        Ok(SledLog::open(OpenOptions::under(&self.dir, context, Arc::new(key)))?)
+        let sync = metrics.sync.clone();
+        let options = OpenOptions::under(&self.dir, context, Arc::new(key));
+        Ok(SledLog::open(options.timing_syncs(move |took| sync.observe(took.as_secs_f64())))?)
     }
 
     /// Opens the keys of a context's data subjects.

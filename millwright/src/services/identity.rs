@@ -11,27 +11,34 @@ use mw_broker::{AuthFailure, Authenticator, Principal};
 use mw_contract::{AccountName, Context};
 use mw_identity::bootstrap::{self, DEMO_SECRET};
 use mw_identity::cache::SuccessCache;
-use mw_identity::login::TokenGate;
 use mw_identity::secrets::HashCost;
 use mw_identity::throttle::Limits;
 use mw_identity::tokens::UnixSeconds;
-use mw_identity::{Directory, Feed, IdentityDomain, KeyRing, Login, LoginError, SecretStore, TrustedIssuer, Verifier};
+use mw_identity::{
+    Directory, Feed, IdentityDomain, KeyRing, LogIns, Login, LoginError, SecretStore, TokenGate, TrustedIssuer,
+    Verifier,
+};
 use mw_log::{LocalReader, LogReader, SledLog};
 use mw_runtime::metrics::Metrics;
 use mw_runtime::{Bus, BusinessClock, CommandService, Parts};
-use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::data::Data;
+use super::meters::Meters;
 
 /// The operator of this machine: commands over the control socket and of a first start.
 pub const OPERATOR: &str = "millwright";
-/// The services that may connect from other processes, when the configuration has their secrets.
-pub const SERVICES: [&str; 6] = ["identity", "production", "after-service", "processes", "projections", "query-api"];
 
 /// The name of the operator as an account.
 pub fn operator() -> Result<AccountName> {
     Ok(AccountName::new(OPERATOR)?)
+}
+
+/// An empty directory that knows the product's own processes.
+pub fn directory() -> Result<Arc<Directory>> {
+    let names = super::SERVICES.iter().chain([&OPERATOR]).map(|n| AccountName::new(n));
+    Ok(Directory::with_services(names.collect::<Result<Vec<_>, _>>()?))
 }
 
 /// Identity, open but not yet taking commands.
@@ -42,16 +49,17 @@ pub struct Identity {
     store: Arc<SecretStore>,
     feed: Arc<Feed>,
     reader: Arc<dyn LogReader>,
+    metrics: Metrics,
     data: Arc<Data>,
 }
 
 impl Identity {
     /// Opens log, secrets and keys, and folds the accounts.
-    pub async fn open(data: &Arc<Data>, issuers: Vec<TrustedIssuer>) -> Result<Self> {
-        let log = data.log(Context::Identity)?;
+    pub async fn open(data: &Arc<Data>, issuers: Vec<TrustedIssuer>, meters: &Meters) -> Result<Self> {
+        let metrics = meters.register(|r| Metrics::register(r, Context::Identity));
+        let log = data.log(Context::Identity, &metrics)?;
         let reader: Arc<dyn LogReader> = Arc::new(LocalReader(log.clone()));
-        let names = SERVICES.iter().chain([&OPERATOR]).map(|n| AccountName::new(n)).collect::<Result<Vec<_>, _>>()?;
-        let directory = Directory::with_services(names);
+        let directory = directory()?;
         std::fs::create_dir_all(data.path("identity")).context("identity's directory")?;
         let store = SecretStore::open(&data.path("identity/secrets.db"), HashCost::default())?;
         let cache = Arc::new(SuccessCache::new()?);
@@ -61,7 +69,7 @@ impl Identity {
         let verifier = Arc::new(Verifier::new(keys.public(), issuers));
         let gate = TokenGate { directory: directory.clone(), verifier };
         let login = Login::new(gate, keys, store.clone(), cache, reader.clone(), Limits::default());
-        Ok(Identity { directory, login: Arc::new(login), log, store, feed, reader, data: data.clone() })
+        Ok(Identity { directory, login: Arc::new(login), log, store, feed, reader, metrics, data: data.clone() })
     }
 
     /// Starts to take commands. The task follows the log for ever; it ends with the reason.
@@ -69,7 +77,6 @@ impl Identity {
         &self,
         bus: Option<Arc<dyn Bus>>,
         clock: Arc<BusinessClock>,
-        registry: &mut Registry,
     ) -> Result<(Arc<CommandService>, JoinHandle<Result<()>>)> {
         let reserved: Vec<AccountName> = self.directory.service_names().cloned().collect();
         let (domain, before_commit) = IdentityDomain::new(self.store.clone(), reserved);
@@ -80,7 +87,7 @@ impl Identity {
             clock,
             bus,
             state_dir: self.data.path("state/identity"),
-            metrics: Metrics::register(registry, Context::Identity),
+            metrics: self.metrics.clone(),
             before_commit: Some(before_commit),
         };
         let service = CommandService::start(domain, parts).await?;
@@ -119,8 +126,12 @@ pub async fn expect_done(service: &CommandService, command: Vec<u8>) -> Result<(
 
 /// What the broker asks: secrets and tokens of people and devices, secrets of services.
 pub struct BrokerLogin {
-    /// The log-ins of people and devices.
-    pub login: Arc<Login>,
+    /// Tokens, checked here.
+    pub gate: TokenGate,
+    /// Secrets, checked where identity is.
+    pub logins: Arc<dyn LogIns>,
+    /// Are the accounts known here yet?
+    pub known: watch::Receiver<bool>,
     /// Service accounts and their secrets, from the configuration.
     pub services: Vec<(AccountName, String)>,
 }
@@ -148,10 +159,13 @@ impl Authenticator for BrokerLogin {
         if let Some(answer) = self.service(username, password) {
             return answer;
         }
+        if !*self.known.borrow() {
+            return Err(AuthFailure::Unavailable);
+        }
         let password = std::str::from_utf8(password).map_err(|_| AuthFailure::BadCredentials)?;
         // A token has two dots between base64url; no secret that the product makes has any.
         if password.bytes().filter(|b| *b == b'.').count() == 2 && password.starts_with("ey") {
-            let v = self.login.verify_token(password).map_err(|e| {
+            let v = self.gate.verify_token(password).map_err(|e| {
                 tracing::debug!(account = username, error = %e, "a token was refused");
                 AuthFailure::BadCredentials
             })?;
@@ -161,7 +175,7 @@ impl Authenticator for BrokerLogin {
             let expires_at = Some(UNIX_EPOCH + Duration::from_secs(v.expires_at.0));
             return Ok(Principal { account: v.account.name.clone(), expires_at, service: false });
         }
-        match self.login.check_secret(username, password, Some(from)).await {
+        match self.logins.secret(username, password, Some(from)).await {
             Ok(account) => Ok(Principal { account: account.name.clone(), expires_at: None, service: false }),
             Err(LoginError::Denied) => Err(AuthFailure::BadCredentials),
             Err(LoginError::Busy(_)) => Err(AuthFailure::Busy),
@@ -170,6 +184,6 @@ impl Authenticator for BrokerLogin {
     }
 
     fn account(&self, name: &AccountName) -> Option<Arc<mw_policy::Account>> {
-        self.login.directory().get(name)
+        self.gate.directory.get(name)
     }
 }

@@ -18,7 +18,8 @@ use crate::history;
 pub struct Control {
     pub services: Vec<(Arc<CommandService>, Arc<SledLog>)>,
     pub directory: Arc<Directory>,
-    pub login: Arc<Login>,
+    /// Where the secrets and signing keys are: in the process that has identity.
+    pub login: Option<Arc<Login>>,
     pub clock: Arc<BusinessClock>,
     pub data: std::path::PathBuf,
 }
@@ -82,6 +83,7 @@ impl Handler for Control {
             }
             Request::RotateKeys => {
                 let login = self.login.clone();
+                let login = login.context("the signing keys are not here; give --data of the identity service")?;
                 let kid = tokio::task::spawn_blocking(move || login.rotate_keys()).await??;
                 Ok(json!({"kid": kid}))
             }
@@ -100,15 +102,18 @@ pub fn accounts(directory: &Directory) -> Value {
     Value::Array(directory.all().iter().map(one).collect())
 }
 
-fn hex(b: &[u8]) -> String {
+pub fn hex(b: &[u8]) -> String {
     b.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The bytes that [`hex`] wrote.
+pub fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
+    let pair = |c: &[u8]| std::str::from_utf8(c).ok().and_then(|s| u8::from_str_radix(s, 16).ok());
+    text.as_bytes().chunks(2).map(pair).collect()
 }
 
 /// A commit as [`Request::Commits`] sends it.
 pub fn from_hex(text: &str) -> Result<StoredCommit> {
-    let digits = text.as_bytes();
-    let pair = |c: &[u8]| std::str::from_utf8(c).ok().and_then(|s| u8::from_str_radix(s, 16).ok());
-    let bytes: Option<Vec<u8>> = digits.chunks(2).map(pair).collect();
-    let bytes = bytes.ok_or_else(|| anyhow!("a frame can't be read"))?;
+    let bytes = bytes_of_hex(text).ok_or_else(|| anyhow!("a frame can't be read"))?;
     Ok(mw_log::frame::decode_commit(&bytes)?)
 }

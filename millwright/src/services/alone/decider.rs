@@ -1,0 +1,84 @@
+//! `millwright production` and `millwright after-service`: a command service with its log.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use mw_after_service::AfterService;
+use mw_contract::decide::Domain;
+use mw_log::SledLog;
+use mw_production::Production;
+use mw_runtime::BusinessClock;
+
+use super::{Alone, run, within_reason};
+use crate::cli::{DecidingArgs, ServiceArgs};
+use crate::services::decider::{self, VaultAnswers};
+use crate::services::needs::what;
+use crate::services::{Signals, check_clock, control};
+use crate::{config, demo};
+
+/// Runs production.
+pub fn production(args: &DecidingArgs) -> Result<ExitCode> {
+    let config = config::service(&args.service, "production")?;
+    let demo = config::demo(&args.demo, &args.service.common)?;
+    run(config, &[what::ACCOUNTS], |alone, signals| serve(Production::default(), alone, signals, demo))
+}
+
+/// Runs after-service.
+pub fn after_service(args: &ServiceArgs) -> Result<ExitCode> {
+    let config = config::service(args, "after-service")?;
+    run(config, &[what::ACCOUNTS], |alone, signals| serve(AfterService, alone, signals, false))
+}
+
+async fn serve<D: Domain>(domain: D, alone: Arc<Alone>, mut signals: Signals, demo: bool) -> Result<Option<String>> {
+    let context = domain.context();
+    let accounts = alone.accounts().await?;
+    // Without the accounts every command would be refused, and the refusal stored.
+    tokio::select! {
+        () = alone.needs.is_met(what::ACCOUNTS) => {}
+        () = signals.stop() => return Ok(None),
+    }
+    let clock = Arc::new(BusinessClock::wall());
+    let directory = accounts.directory().clone();
+    let running =
+        decider::start(domain, &alone.data, directory.clone(), Some(alone.commands()?), clock.clone(), &alone.meters)
+            .await?;
+    check_clock(&*clock, &[&running.service]);
+    if demo {
+        demo::reference_data(&running.service).await?;
+    }
+    alone.serve_log(&running.log)?;
+    alone.serve_answers(context, Arc::new(VaultAnswers(running.vault.clone(), context)));
+    let control = control::Control {
+        services: vec![(running.service.clone(), running.log.clone())],
+        directory,
+        login: None,
+        clock,
+        data: alone.data.dir().to_owned(),
+    };
+    let control = tokio::spawn(crate::control::serve(crate::control::listen(alone.data.dir())?, Arc::new(control)));
+    alone.needs.met(what::START);
+    alone.say_when_ready();
+    let why = tokio::select! {
+        () = signals.stop() => None,
+        why = running.service.failed() => Some(why.to_string()),
+    };
+    within_reason(async {
+        control.abort();
+        running.service.shutdown().await;
+        close(&running.log).await;
+    })
+    .await;
+    let _ = std::fs::remove_file(crate::control::path(alone.data.dir()));
+    Ok(why)
+}
+
+/// Signs the head and closes the log.
+pub(super) async fn close(log: &Arc<SledLog>) {
+    let log = log.clone();
+    match tokio::task::spawn_blocking(move || log.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => tracing::error!(error = %e, "the log could not be closed cleanly"),
+        Err(e) => tracing::error!(error = %e, "closing the log was interrupted"),
+    }
+}

@@ -1,0 +1,94 @@
+//! A command service in this process: its log, vault and business.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use mw_contract::decide::Domain;
+use mw_contract::{AccountName, Context, Sealed};
+use mw_log::{SledLog, Vault};
+use mw_production_views::TextOpener;
+use mw_runtime::ask::Answers;
+use mw_runtime::metrics::Metrics;
+use mw_runtime::{Accounts, Bus, BusinessClock, CommandService, Parts};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::data::Data;
+use super::meters::Meters;
+
+/// A command service, running.
+#[derive(Clone)]
+pub struct Running {
+    pub service: Arc<CommandService>,
+    pub log: Arc<SledLog>,
+    pub vault: Arc<Vault>,
+}
+
+/// Opens the log and starts to take commands.
+pub async fn start<D: Domain>(
+    domain: D,
+    data: &Data,
+    accounts: Arc<dyn Accounts>,
+    bus: Option<Arc<dyn Bus>>,
+    clock: Arc<BusinessClock>,
+    meters: &Meters,
+) -> Result<Running> {
+    let context = domain.context();
+    let metrics = meters.register(|r| Metrics::register(r, context));
+    let log = data.log(context, &metrics)?;
+    let vault = data.vault(context)?;
+    let parts = Parts {
+        log: log.clone(),
+        vault: vault.clone(),
+        accounts,
+        clock,
+        bus,
+        state_dir: data.path("state").join(context.as_str()),
+        metrics,
+        before_commit: None,
+    };
+    let service = CommandService::start(domain, parts).await?;
+    Ok(Running { service, log, vault })
+}
+
+/// Opens sealed text for readers in scope.
+pub struct Opener(pub Arc<Vault>);
+
+impl TextOpener for Opener {
+    fn open(&self, sealed: &Sealed) -> Option<String> {
+        self.0.open_text(sealed)
+    }
+}
+
+/// What the query API asks the owner of a vault.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum VaultQuestion {
+    /// Open these texts: the key's id and the bytes, in hexadecimal. The answer is a list of texts,
+    /// `null` where the key was destroyed.
+    Open {
+        /// Key id and bytes of each.
+        texts: Vec<(uuid::Uuid, String)>,
+    },
+}
+
+/// Answers the query API. Who may see a text has been decided there; here it is made sure that it
+/// is the query API that asks.
+pub struct VaultAnswers(pub Arc<Vault>, pub Context);
+
+#[async_trait]
+impl Answers for VaultAnswers {
+    async fn answer(&self, from: &AccountName, body: Value) -> Result<Value, String> {
+        if from.as_str() != super::QUERY_API {
+            return Err(format!("{from} does not show text"));
+        }
+        let unknown = |_| format!("{} does not know this question", self.1);
+        let VaultQuestion::Open { texts } = serde_json::from_value(body).map_err(unknown)?;
+        let open = |(key_id, hex): (uuid::Uuid, String)| {
+            let bytes = super::control::bytes_of_hex(&hex)?;
+            self.0.open_text(&Sealed::Cipher { key_id, bytes })
+        };
+        Ok(texts.into_iter().map(open).collect())
+    }
+}
