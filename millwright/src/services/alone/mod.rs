@@ -167,7 +167,7 @@ impl Alone {
         let main: Arc<dyn Bus> = self.main.clone();
         presence::say(&main, &[self.config.name], OFFLINE).await;
         let others = std::mem::take(&mut *self.others.lock());
-        let all = others.iter().chain([&self.main]).map(|b| b.clone());
+        let all = others.iter().chain([&self.main]).cloned();
         let closing: Vec<_> = all.map(|b| tokio::spawn(async move { b.close(GOODBYE).await })).collect();
         for c in closing {
             let _ = c.await;
