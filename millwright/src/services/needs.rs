@@ -1,9 +1,10 @@
 //! What a service still waits for. Readiness, the log and the status topic all say the same,
 //! because all of them ask here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// What a service may wait for, as an operator reads it.
@@ -24,10 +25,14 @@ struct State {
     failed: Option<String>,
 }
 
+type Why = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// The needs of one service. Cheap to clone.
 #[derive(Clone)]
 pub struct Needs {
     state: Arc<watch::Sender<State>>,
+    /// What is known of the trouble behind a need.
+    why: Arc<Mutex<BTreeMap<&'static str, Why>>>,
 }
 
 impl Needs {
@@ -37,7 +42,7 @@ impl Needs {
         if !lacking.is_empty() {
             tracing::info!("waiting for {}", lacking.join(", "));
         }
-        Needs { state: Arc::new(watch::Sender::new(state)) }
+        Needs { state: Arc::new(watch::Sender::new(state)), why: Arc::default() }
     }
 
     /// This is there.
@@ -76,7 +81,17 @@ impl Needs {
         if s.lacking.is_empty() {
             return Ok(());
         }
-        Err(format!("waiting for: {}", s.lacking.iter().copied().collect::<Vec<_>>().join(", ")))
+        let whys = self.why.lock();
+        let one = |what: &&'static str| match whys.get(what).and_then(|why| why()) {
+            Some(why) => format!("{what} ({why})"),
+            None => (*what).to_owned(),
+        };
+        Err(format!("waiting for: {}", s.lacking.iter().map(one).collect::<Vec<_>>().join(", ")))
+    }
+
+    /// Where to look for the trouble behind a need.
+    pub fn explain(&self, what: &'static str, why: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        self.why.lock().insert(what, Box::new(why));
     }
 
     /// Waits until everything is there.
@@ -127,7 +142,8 @@ mod tests {
         n.met(what::BROKER);
         assert!(n.ready().is_ok());
         n.lacks(what::BROKER);
-        assert_eq!(n.ready().unwrap_err(), "waiting for: the broker");
+        n.explain(what::BROKER, || Some("connection refused".to_owned()));
+        assert_eq!(n.ready().unwrap_err(), "waiting for: the broker (connection refused)");
         n.failed("the log stopped");
         assert_eq!(n.ready().unwrap_err(), "stopped: the log stopped");
     }

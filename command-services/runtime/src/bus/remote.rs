@@ -79,6 +79,7 @@ pub struct RemoteBus {
     inbox: tokio::sync::Mutex<mpsc::Receiver<Inbound>>,
     address: String,
     connected: watch::Receiver<bool>,
+    trouble: watch::Receiver<Option<String>>,
     tasks: [tokio::task::JoinHandle<()>; 2],
 }
 
@@ -135,9 +136,11 @@ impl RemoteBus {
         });
         let (inbox_tx, inbox_rx) = mpsc::channel(INBOX);
         let (connected_tx, connected) = watch::channel(false);
-        let poller = Poller { shared: shared.clone(), inbox: inbox_tx, connected: connected_tx, manual };
+        let (trouble_tx, trouble) = watch::channel(None);
+        let poller =
+            Poller { shared: shared.clone(), inbox: inbox_tx, connected: connected_tx, trouble: trouble_tx, manual };
         let tasks = [tokio::spawn(poller.run(options, address.clone())), tokio::spawn(send(shared.clone()))];
-        RemoteBus { shared, inbox: tokio::sync::Mutex::new(inbox_rx), address, connected, tasks }
+        RemoteBus { shared, inbox: tokio::sync::Mutex::new(inbox_rx), address, connected, trouble, tasks }
     }
 
     /// Waits for the first CONNACK.
@@ -149,6 +152,11 @@ impl RemoteBus {
     /// Is it connected now? And every change of it.
     pub fn connection(&self) -> watch::Receiver<bool> {
         self.connected.clone()
+    }
+
+    /// Why the last connection broke or was not made.
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.clone()
     }
 
     /// Gives the broker what it has not had, acknowledges what is done, and says goodbye. What is
@@ -196,6 +204,7 @@ struct Poller {
     shared: Arc<Shared>,
     inbox: mpsc::Sender<Inbound>,
     connected: watch::Sender<bool>,
+    trouble: watch::Sender<Option<String>>,
     manual: bool,
 }
 
@@ -213,11 +222,14 @@ impl Poller {
                 again.append(&mut out.waiting);
                 out.waiting = again;
             }
+            let first = self.trouble.send_replace(Some(format!("{address}: {why}"))).is_none();
             if self.connected.send_replace(false) {
                 tracing::warn!(%address, error = %why, "lost the broker; trying again");
                 pause = Duration::from_millis(50);
+            } else if first {
+                tracing::warn!(%address, error = %why, "no connection to the broker yet; trying again");
             } else {
-                tracing::info!(%address, error = %why, "no connection to the broker yet; trying again");
+                tracing::debug!(%address, error = %why, "no connection to the broker yet; trying again");
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -258,7 +270,7 @@ impl Poller {
                 }
                 Ok(_) => {}
                 Err(ConnectionError::ConnectionRefused(code)) => {
-                    return format!("the broker refuses this service ({code:?}); has it another secret?");
+                    return format!("the broker refuses this service: {code:?}; is its secret the one that the broker has?");
                 }
                 Err(e) => return e.to_string(),
             }

@@ -96,6 +96,8 @@ impl Alone {
         let will = Some((topics::status(config.name), OFFLINE));
         let main = Arc::new(RemoteBus::start(remote(&config, &tls, "main", None, will)?));
         needs.follow(what::BROKER, main.connection());
+        let trouble = main.trouble();
+        needs.explain(what::BROKER, move || trouble.borrow().clone());
         let keeping = tokio::spawn(presence::keep(config.name, main.clone(), needs.clone(), main.connection()));
         let meters = Meters::default();
         let (ready, connected) = (needs.clone(), main.connection());
