@@ -18,6 +18,7 @@ use crate::link::{LinkSender, LocalLink};
 use crate::listener;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
+use crate::retained::Retained;
 use crate::router::RouterHandle;
 use crate::withheld::{self, Withheld};
 
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub accounts: Accounts,
     pub names: Names,
     pub withheld: Withheld,
+    pub retained: Arc<Retained>,
     pub metrics: Metrics,
     /// For what the broker itself says.
     pub internal: LinkSender,
@@ -81,10 +83,13 @@ impl Broker {
     pub fn start(config: BrokerConfig, auth: Arc<dyn Authenticator>) -> Result<Broker, BrokerError> {
         let dead = |_| BrokerError::RouterDied("it did not start".to_owned());
         let limits = config.limits;
+        let metrics = Metrics::default();
+        let retained = Retained::open(config.retained_dir.as_deref(), &limits, &metrics)?;
+        retained.services_are_offline();
         let router =
             RouterHandle::spawn(&limits).map_err(|source| BrokerError::Thread { name: "mw-linker", source })?;
-        let (internal, _) = LocalLink::new(&router, "front-door").map_err(dead)?.split();
-        let (replies, heard) = LocalLink::new(&router, "front-door-replies").map_err(dead)?.split();
+        let (internal, _) = LocalLink::new(&router, "front-door", None).map_err(dead)?.split();
+        let (replies, heard) = LocalLink::new(&router, "front-door-replies", None).map_err(dead)?.split();
         replies.subscribe(ALL_REPLIES).map_err(|e| BrokerError::RouterDied(e.to_string()))?;
         let shared = Arc::new(Shared {
             service_limits: Limits {
@@ -103,7 +108,8 @@ impl Broker {
             accounts: Accounts::default(),
             names: Names::default(),
             withheld: Withheld::default(),
-            metrics: Metrics::default(),
+            retained,
+            metrics,
             internal,
             connections: AtomicUsize::new(0),
             stopping: watch::Sender::new(false),
@@ -176,7 +182,7 @@ impl Broker {
         }
         let n = self.links.fetch_add(1, Relaxed);
         let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
-        LocalLink::new(&self.shared.router, &format!("l{n}-{name}"))
+        LocalLink::new(&self.shared.router, &format!("l{n}-{name}"), Some(Arc::clone(&self.shared.retained)))
             .map_err(|_| BrokerError::RouterDied("a link to it could not be made".to_owned()))
     }
 
@@ -228,6 +234,9 @@ impl Broker {
             tracing::warn!("some connections did not end in time");
         }
         self.replies.close();
+        let retained = Arc::clone(&self.shared.retained);
+        // It may have to wait for the disk.
+        let _ = tokio::task::spawn_blocking(move || retained.close()).await;
     }
 }
 
@@ -255,7 +264,7 @@ async fn watchdog(shared: Arc<Shared>) {
     }
 }
 
-/// Ends the sessions that nobody came back for.
+/// Ends the sessions that nobody came back for, and removes retained messages that have expired.
 async fn housekeeping(shared: Arc<Shared>) {
     let mut stopping = shared.stopping.subscribe();
     loop {
@@ -266,6 +275,7 @@ async fn housekeeping(shared: Arc<Shared>) {
         for (account, will) in shared.registry.expire(Instant::now()) {
             will.publish(&account, &shared);
         }
+        shared.retained.expire();
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the broker is told at start: addresses and limits.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,12 @@ pub struct Limits {
     pub max_client_id: usize,
     /// Topic aliases of one MQTT 5 client.
     pub max_topic_aliases: u16,
+    /// Retained messages.
+    pub max_retained: usize,
+    /// Bytes of all retained messages: topics, properties and payloads.
+    pub max_retained_bytes: usize,
+    /// Retained names of the device of one cell.
+    pub max_retained_per_cell: usize,
 }
 
 impl Default for Limits {
@@ -77,6 +84,9 @@ impl Default for Limits {
             outcome_timeout: Duration::from_secs(30),
             max_client_id: 256,
             max_topic_aliases: 16,
+            max_retained: 100_000,
+            max_retained_bytes: 256 * 1024 * 1024,
+            max_retained_per_cell: 1_000,
         }
     }
 }
@@ -90,6 +100,8 @@ pub struct BrokerConfig {
     pub mqtts: Option<(SocketAddr, Arc<rustls::ServerConfig>)>,
     /// The bounds.
     pub limits: Limits,
+    /// Where retained messages are kept; without it they end with the process.
+    pub retained_dir: Option<PathBuf>,
     /// For conformance suites: no accounts, every topic, no withheld acknowledgement. Loopback only.
     pub open_for_testing: bool,
 }
@@ -110,6 +122,9 @@ pub enum BrokerError {
     /// A broker without accounts may be reached from this machine only.
     #[error("open-for-testing listens on loopback only, not on {0}")]
     OpenNotLoopback(SocketAddr),
+    /// The retained messages of the process before can't be read.
+    #[error("retained messages: {0}")]
+    Retained(#[from] mw_log::LogError),
     /// A thread could not be started.
     #[error("cannot start thread {name}: {source}")]
     Thread {

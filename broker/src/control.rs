@@ -30,11 +30,27 @@ impl Kick {
     }
 }
 
+/// What an acknowledgement waits for; those of one lane keep their order, and none delays another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Lane(u8);
+
+impl Lane {
+    /// A retained message on its way to the disk.
+    pub const RETAINED: Lane = Lane(u8::MAX);
+}
+
+impl From<Context> for Lane {
+    /// The outcome of a command.
+    fn from(c: Context) -> Lane {
+        Lane(c.number())
+    }
+}
+
 /// The mailbox of one connection.
 pub(crate) struct Control {
     wake: Notify,
     kick: Mutex<Option<Kick>>,
-    released: Mutex<Vec<(Context, u64)>>,
+    released: Mutex<Vec<(Lane, u64)>>,
     recheck: AtomicBool,
     ended: watch::Sender<bool>,
 }
@@ -74,14 +90,14 @@ impl Control {
         self.recheck.swap(false, Ordering::AcqRel)
     }
 
-    /// The outcome of a held command is stored.
-    pub fn release(&self, context: Context, seq: u64) {
-        self.released.lock().push((context, seq));
+    /// What a held acknowledgement waited for is on disk.
+    pub fn release(&self, lane: impl Into<Lane>, seq: u64) {
+        self.released.lock().push((lane.into(), seq));
         self.wake.notify_one();
     }
 
     /// The outcomes since the last call.
-    pub fn take_released(&self) -> Vec<(Context, u64)> {
+    pub fn take_released(&self) -> Vec<(Lane, u64)> {
         std::mem::take(&mut *self.released.lock())
     }
 

@@ -15,11 +15,14 @@ use rumqttd::protocol::{Packet, Publish};
 
 const QOS1: u8 = 1;
 const EXPIRES: u8 = 2;
+const RETAIN: u8 = 4;
 
 /// A message for the router.
 pub(crate) struct Outgoing<'a> {
     pub topic: &'a str,
     pub at_least_once: bool,
+    /// It was published to be kept.
+    pub retain: bool,
     /// The session slot of the publisher; [`NO_ORIGIN`] for the product's own links.
     pub origin: u32,
     pub expiry: Option<u32>,
@@ -42,7 +45,8 @@ impl Outgoing<'_> {
         o.put_u16(0);
         o.put_u16(topic.len() as u16);
         o.put_slice(topic);
-        o.put_u8(if self.at_least_once { QOS1 } else { 0 } | if self.expiry.is_some() { EXPIRES } else { 0 });
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        o.put_u8(flag(self.at_least_once, QOS1) | flag(self.expiry.is_some(), EXPIRES) | flag(self.retain, RETAIN));
         o.put_u32(self.origin);
         if let Some(s) = self.expiry {
             o.put_u64(now_ms().saturating_add(u64::from(s) * 1000));
@@ -57,6 +61,7 @@ impl Outgoing<'_> {
 /// A message from the router.
 pub(crate) struct Incoming {
     pub at_least_once: bool,
+    pub retain: bool,
     pub origin: u32,
     deadline_ms: Option<u64>,
     pub props: Bytes,
@@ -83,7 +88,14 @@ impl Incoming {
         let start = b.len() - rest.len();
         let payload = b.split_off(start + props_len);
         let props = b.split_off(start);
-        Some(Incoming { at_least_once: flags & QOS1 != 0, origin, deadline_ms, props, payload })
+        Some(Incoming {
+            at_least_once: flags & QOS1 != 0,
+            retain: flags & RETAIN != 0,
+            origin,
+            deadline_ms,
+            props,
+            payload,
+        })
     }
 
     /// Seconds left to deliver it: `Ok(None)` without an expiry, `Err` when it has passed.
@@ -130,6 +142,7 @@ mod tests {
             let out = Outgoing {
                 topic: "a/b",
                 at_least_once: true,
+                retain: expiry.is_some(),
                 origin: 7,
                 expiry,
                 props: b"\x01\x01",
@@ -138,7 +151,7 @@ mod tests {
             let Packet::Publish(mut p, None) = out.packet() else { panic!("not a publish") };
             assert_eq!(&p.topic[..], b"a/b");
             let m = Incoming::read(std::mem::take(&mut p.payload)).unwrap();
-            assert!(m.at_least_once);
+            assert!(m.at_least_once && m.retain == expiry.is_some());
             assert_eq!((m.origin, &m.props[..], &m.payload[..]), (7, &b"\x01\x01"[..], &b"hello"[..]));
             assert_eq!(m.remaining().unwrap(), expiry);
             p.topic.clear();
@@ -148,7 +161,15 @@ mod tests {
 
     #[test]
     fn an_expired_message_says_so_and_rubbish_is_nothing() {
-        let out = Outgoing { topic: "t", at_least_once: false, origin: 0, expiry: Some(0), props: b"", payload: b"" };
+        let out = Outgoing {
+            topic: "t",
+            at_least_once: false,
+            retain: false,
+            origin: 0,
+            expiry: Some(0),
+            props: b"",
+            payload: b"",
+        };
         let Packet::Publish(p, None) = out.packet() else { panic!("not a publish") };
         assert!(Incoming::read(p.payload).unwrap().remaining().is_err());
         for n in 0..9 {

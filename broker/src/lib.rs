@@ -10,6 +10,7 @@
 //! - `registry`: who holds which client id, and the sessions that outlive their connection.
 //! - `session`: one task a connection. `connect` opens it, `inbound` acts on packets, `publish`
 //!   on messages, `subscribe` on filters, `outbound` delivers, `mod` turns the wheel.
+//! - `retained`: the last message of each topic that was said to be kept, in memory and on disk.
 //! - `will`: what is said for those who left badly.
 //! - `limits`: counts per account. `control`: the mailbox of a connection's task.
 //! - `command` and `withheld`: acknowledgements that wait for a stored outcome.
@@ -32,6 +33,7 @@ mod listener;
 pub mod metrics;
 mod props_out;
 mod registry;
+mod retained;
 mod router;
 mod session;
 mod will;

@@ -14,6 +14,7 @@ use rumqttd::protocol::{Filter, Packet, QoS, RetainForwardRule};
 use crate::codec::{MessageProps, PropValue};
 use crate::envelope::{Incoming, NO_ORIGIN, Outgoing};
 use crate::props_out::{PropsOut, read_props};
+use crate::retained::{Full, Kept, Retained};
 use crate::router::{LinkClosed, RouterHandle, goodbye, send_all};
 
 /// A message to publish. Only `topic` and `payload` are needed.
@@ -25,7 +26,7 @@ pub struct Publish {
     pub payload: Bytes,
     /// 0 or 1: the most that a subscriber gets it with.
     pub qos: u8,
-    /// Kept for a later version; retained messages are not kept yet and this has no effect.
+    /// Kept for those who subscribe later.
     pub retain: bool,
     /// Where an answer is wanted.
     pub response_topic: Option<String>,
@@ -85,6 +86,8 @@ pub enum LinkError {
 /// The half that both others share: the end of the link is said once, and nothing follows it.
 struct Core {
     tx: Mutex<Option<LinkTx>>,
+    /// `None` for the front door's own links, which retain nothing.
+    retained: Option<Arc<Retained>>,
 }
 
 impl Core {
@@ -132,9 +135,13 @@ pub struct LinkReceiver {
 
 impl LocalLink {
     /// Links `name`, which must be held by no other link.
-    pub(crate) fn new(router: &RouterHandle, name: &str) -> Result<LocalLink, LinkClosed> {
+    pub(crate) fn new(
+        router: &RouterHandle,
+        name: &str,
+        retained: Option<Arc<Retained>>,
+    ) -> Result<LocalLink, LinkClosed> {
         let (tx, rx) = router.halves(name)?;
-        let core = Arc::new(Core { tx: Mutex::new(Some(tx)) });
+        let core = Arc::new(Core { tx: Mutex::new(Some(tx)), retained });
         Ok(LocalLink {
             sender: LinkSender { core: Arc::clone(&core) },
             receiver: LinkReceiver { core, rx, unscheduled: false },
@@ -168,7 +175,8 @@ impl LocalLink {
 }
 
 impl LinkSender {
-    /// Subscribes. What is published after this returns, by anyone, is heard. There is no window:
+    /// Subscribes. What is published after this returns, by anyone, is heard; what is retained
+    /// already is not, it is there for clients. There is no window:
     /// a receiver that falls behind loses what the router's segments no longer hold.
     ///
     /// # Errors
@@ -203,6 +211,9 @@ impl LinkSender {
                 .map_err(|reason| LinkError::BadTopic { topic: m.topic.clone(), reason })?;
             packets.push(packet_of(m));
         }
+        if let Some(retained) = &self.core.retained {
+            messages.iter().filter(|m| m.retain).for_each(|m| keep(retained, m));
+        }
         Ok(self.core.send(&mut packets)?)
     }
 }
@@ -219,7 +230,7 @@ impl LinkSender {
     }
 }
 
-pub(crate) fn packet_of(m: &Publish) -> Packet {
+fn props_of(m: &Publish) -> Vec<u8> {
     let mut props = PropsOut::default();
     props.content_type(m.content_type.as_deref());
     props.response_topic(m.response_topic.as_deref());
@@ -227,12 +238,25 @@ pub(crate) fn packet_of(m: &Publish) -> Packet {
     for (k, v) in &m.user_properties {
         props.user(k, v);
     }
+    props.bytes
+}
+
+fn keep(retained: &Retained, m: &Publish) {
+    let kept = Kept::new(&m.topic, m.qos > 0, &props_of(m), &m.payload, m.expiry);
+    match retained.admits(&kept) {
+        Ok(()) => retained.set(kept, None),
+        Err(Full(why)) => tracing::error!(topic = m.topic, why, "a message is published but not retained"),
+    }
+}
+
+pub(crate) fn packet_of(m: &Publish) -> Packet {
     Outgoing {
         topic: &m.topic,
         at_least_once: m.qos > 0,
+        retain: m.retain,
         origin: NO_ORIGIN,
         expiry: m.expiry,
-        props: &props.bytes,
+        props: &props_of(m),
         payload: &m.payload,
     }
     .packet()

@@ -29,6 +29,9 @@ pub struct Metrics {
     pub released: Counter,
     pub outcome_timeouts: Counter,
     pub replies_missed: Counter,
+    pub retained: Gauge<i64, AtomicI64>,
+    pub retained_refused: Counter,
+    pub retained_failed: Counter,
 }
 
 impl Metrics {
@@ -57,6 +60,9 @@ impl Metrics {
         r.register("withheld", "Acknowledgements withheld now", self.withheld.clone());
         r.register("released", "Acknowledgements released by an outcome", self.released.clone());
         r.register("outcome_timeouts", "Connections closed for want of an outcome", self.outcome_timeouts.clone());
+        r.register("retained", "Retained messages", self.retained.clone());
+        r.register("retained_refused", "Retained messages that there was no room for", self.retained_refused.clone());
+        r.register("retained_failed", "Writes of retained messages that failed", self.retained_failed.clone());
         r.register("replies_missed", "Replies that the watch did not see", self.replies_missed.clone());
     }
 }

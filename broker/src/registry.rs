@@ -5,8 +5,8 @@
 //! link to the router included. It hands out slots, the names of links: the router remembers
 //! every name it ever linked, so names are used again.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ use mw_contract::AccountName;
 use parking_lot::Mutex;
 
 use crate::control::{Control, Kick};
+use crate::retained::Cursor;
+use crate::session::RetainedOut;
 use crate::will::Will;
 
 /// One subscription of a client.
@@ -22,6 +24,7 @@ pub(crate) struct Subscription {
     pub qos: u8,
     pub id: Option<u32>,
     pub no_local: bool,
+    pub retain_as_published: bool,
 }
 
 /// A message that a client got and did not acknowledge before its connection ended.
@@ -36,6 +39,10 @@ pub(crate) struct Unacked {
 pub(crate) struct Session {
     pub subscriptions: HashMap<String, Subscription>,
     pub unacked: Vec<Unacked>,
+    /// Subscriptions whose retained messages are not all delivered yet.
+    pub retained: VecDeque<Cursor>,
+    /// Retained messages that the client got and did not acknowledge.
+    pub retained_unacked: Vec<(u16, RetainedOut)>,
     pub last_packet_id: u16,
 }
 

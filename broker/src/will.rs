@@ -10,6 +10,7 @@ use mw_contract::AccountName;
 use crate::broker::Shared;
 use crate::codec::ConnectWill;
 use crate::envelope::{NO_ORIGIN, Outgoing};
+use crate::retained::{Full, Kept};
 
 /// A will that passed the checks of its CONNECT.
 #[derive(Clone)]
@@ -46,9 +47,17 @@ impl Will {
                 return;
             }
         }
+        if self.retain {
+            let kept = Kept::new(&self.topic, self.at_least_once, &self.props, &self.payload, self.expiry);
+            match shared.retained.admits(&kept) {
+                Ok(()) => shared.retained.set(kept, None),
+                Err(Full(why)) => tracing::warn!(%account, topic = self.topic, why, "a will is said but not retained"),
+            }
+        }
         let packet = Outgoing {
             topic: &self.topic,
             at_least_once: self.at_least_once,
+            retain: self.retain,
             origin: NO_ORIGIN,
             expiry: self.expiry,
             props: &self.props,

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::command::ReplyProbe;
-use crate::control::Control;
+use crate::control::{Control, Lane};
 use crate::limits::{AccountState, Accounts};
 use crate::link::{LinkReceiver, Message};
 use crate::metrics::Metrics;
@@ -110,7 +110,7 @@ struct Held {
     code: Option<(u8, &'static str)>,
 }
 
-/// One context's acknowledgements of a connection, in the order of their publishes.
+/// One lane's acknowledgements of a connection, in the order of their publishes.
 #[derive(Default)]
 struct Line {
     /// The sequence number of the front.
@@ -118,9 +118,9 @@ struct Line {
     held: VecDeque<Held>,
 }
 
-/// All that one connection waits for. Contexts do not delay each other.
+/// All that one connection waits for. Lanes do not delay each other.
 pub(crate) struct HeldBack {
-    lines: HashMap<u8, Line>,
+    lines: HashMap<Lane, Line>,
     waiting: usize,
     metrics: Metrics,
 }
@@ -152,7 +152,7 @@ impl HeldBack {
         now: Instant,
     ) {
         let key = Key { account: account.id, context: context.number(), command };
-        let line = self.lines.entry(context.number()).or_default();
+        let line = self.lines.entry(context.into()).or_default();
         let seq = line.base + line.held.len() as u64;
         line.held.push_back(Held { packet_id, since: now, key: Some((key, Arc::clone(account))), code: None });
         self.waiting += 1;
@@ -161,25 +161,37 @@ impl HeldBack {
         table.add(key, Waiter { control: Arc::clone(control), seq });
     }
 
+    /// Holds a retained publish back until it is on disk; gives the number under which it is
+    /// released.
+    pub fn wait_for_disk(&mut self, packet_id: u16, now: Instant) -> u64 {
+        let line = self.lines.entry(Lane::RETAINED).or_default();
+        let seq = line.base + line.held.len() as u64;
+        line.held.push_back(Held { packet_id, since: now, key: None, code: None });
+        self.waiting += 1;
+        self.metrics.withheld.inc();
+        seq
+    }
+
     /// A publish whose answer is known, behind those that wait in its context.
     pub fn answer(&mut self, context: Context, packet_id: u16, code: u8, why: &'static str, now: Instant) {
-        let line = self.lines.entry(context.number()).or_default();
+        let line = self.lines.entry(context.into()).or_default();
         line.held.push_back(Held { packet_id, since: now, key: None, code: Some((code, why)) });
         self.waiting += 1;
         self.metrics.withheld.inc();
     }
 
-    /// The outcome of one is stored.
-    pub fn released(&mut self, context: Context, seq: u64) {
-        let Some(line) = self.lines.get_mut(&context.number()) else { return };
+    /// What one waited for is on disk.
+    pub fn released(&mut self, lane: Lane, seq: u64) {
+        let Some(line) = self.lines.get_mut(&lane) else { return };
         let Some(i) = seq.checked_sub(line.base).and_then(|i| usize::try_from(i).ok()) else { return };
-        if let Some(h) = line.held.get_mut(i)
-            && let Some((_, account)) = h.key.take()
-        {
+        let Some(h) = line.held.get_mut(i) else { return };
+        if let Some((_, account)) = h.key.take() {
             account.withheld.fetch_sub(1, Relaxed);
-            h.code = Some((0, ""));
             self.metrics.released.inc();
+        } else if lane != Lane::RETAINED {
+            return;
         }
+        h.code.get_or_insert((0, ""));
     }
 
     /// Gives out every acknowledgement that has none waiting before it.

@@ -55,7 +55,7 @@ async fn a_reply_over_mqtt_releases_too() {
     let f = start().await;
     for (n, (sv, v)) in [(V4, V5), (V5, V4), (V5, V5)].into_iter().enumerate() {
         let n = n as u32;
-        let mut service = f.client(sv, "service", "svc").await;
+        let mut service = f.client(sv, "service", "production").await;
         assert_eq!(service.subscribe("mw/v1/+/cmd/+/production", 1).await, 1);
         let mut c = f.client(v, "c", "planner-1").await;
         c.publish(CMD, &command(n), 1, 77).await;

@@ -28,8 +28,8 @@ pub(crate) fn connack_ok(out: &mut BytesMut, version: Version, session_present: 
     }
     p.put_u8(id::RECEIVE_MAXIMUM);
     p.put_u16(terms.receive_maximum);
-    // QoS 2 and retained messages are announced here once they are kept.
-    p.put_slice(&[id::MAXIMUM_QOS, 1, id::RETAIN_AVAILABLE, 0, id::SHARED_AVAILABLE, 0]);
+    // QoS 2 is announced here once it is offered; retained messages need no word.
+    p.put_slice(&[id::MAXIMUM_QOS, 1, id::SHARED_AVAILABLE, 0]);
     p.put_u8(id::MAXIMUM_PACKET);
     p.put_u32(terms.max_packet);
     if let Some(c) = terms.assigned_client_id {
@@ -79,6 +79,7 @@ fn put_reason(p: &mut BytesMut, why: &str) {
 /// A message to a subscriber, already read from the router.
 pub(crate) struct Delivery<'a> {
     pub dup: bool,
+    pub retain: bool,
     pub packet_id: Option<u16>,
     pub topic: &'a [u8],
     /// Checked property bytes of the publisher; MQTT 5 only.
@@ -102,7 +103,9 @@ impl Delivery<'_> {
             return false;
         }
         out.reserve(5 + n);
-        out.put_u8(0x30 | (u8::from(self.dup) << 3) | (u8::from(self.packet_id.is_some()) << 1));
+        out.put_u8(
+            0x30 | (u8::from(self.dup) << 3) | (u8::from(self.packet_id.is_some()) << 1) | u8::from(self.retain),
+        );
         put_varint(out, n);
         out.put_u16(self.topic.len() as u16);
         out.put_slice(self.topic);

@@ -12,7 +12,7 @@ mod props;
 mod reader;
 
 pub use connect::{Connect, ConnectWill};
-pub use packets::{Publish, Subscribe, SubscribeFilter, Unsubscribe};
+pub use packets::{Publish, RetainHandling, Subscribe, SubscribeFilter, Unsubscribe};
 pub use props::{MessageProps, PropValue};
 
 use reader::Reader;
@@ -50,7 +50,6 @@ pub mod reason {
     pub const PACKET_TOO_LARGE: u8 = 0x95;
     pub const QUOTA_EXCEEDED: u8 = 0x97;
     pub const PAYLOAD_FORMAT_INVALID: u8 = 0x99;
-    pub const RETAIN_NOT_SUPPORTED: u8 = 0x9a;
     pub const QOS_NOT_SUPPORTED: u8 = 0x9b;
     pub const SHARED_NOT_SUPPORTED: u8 = 0x9e;
 }

@@ -57,6 +57,21 @@ pub struct SubscribeFilter<'a> {
     pub qos: u8,
     /// Leave out what this client published itself (5).
     pub no_local: bool,
+    /// Say of what is published from now on whether it was retained (5).
+    pub retain_as_published: bool,
+    /// When to send what is retained already.
+    pub retain_handling: RetainHandling,
+}
+
+/// When a subscription gets what is retained already. 3.1.1 knows the first alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RetainHandling {
+    /// With every SUBSCRIBE.
+    Always,
+    /// With the first.
+    IfNew,
+    /// Never.
+    Never,
 }
 
 /// New subscriptions, at least one.
@@ -98,7 +113,13 @@ impl<'a> Subscribe<'a> {
             if no_local && filter.starts_with("$share/") {
                 return Err(CodecError::Protocol("no local on a shared subscription"));
             }
-            filters.push(SubscribeFilter { filter, qos, no_local });
+            let retain_handling = match (options >> 4) & 3 {
+                0 => RetainHandling::Always,
+                1 => RetainHandling::IfNew,
+                _ => RetainHandling::Never,
+            };
+            let retain_as_published = options & 8 != 0;
+            filters.push(SubscribeFilter { filter, qos, no_local, retain_as_published, retain_handling });
         }
         if filters.is_empty() {
             return Err(CodecError::Protocol("a SUBSCRIBE without a filter"));

@@ -24,7 +24,6 @@ pub(super) mod id {
     pub const TOPIC_ALIAS_MAXIMUM: u8 = 0x22;
     pub const TOPIC_ALIAS: u8 = 0x23;
     pub const MAXIMUM_QOS: u8 = 0x24;
-    pub const RETAIN_AVAILABLE: u8 = 0x25;
     pub const USER: u8 = 0x26;
     pub const MAXIMUM_PACKET: u8 = 0x27;
     pub const SHARED_AVAILABLE: u8 = 0x2a;

@@ -179,13 +179,10 @@ async fn identify(shared: &Shared, c: &Connect<'_>, peer: SocketAddr) -> Result<
 }
 
 fn check_will(shared: &Shared, who: &Principal, version: Version, w: &ConnectWill<'_>) -> Result<Will, Refused> {
-    // QoS 2 and retained wills are refused until both are kept; a 3.1.1 client can't be told of
-    // it before, so it gets the nearest there is.
+    // Wills of QoS 2 are refused until QoS 2 is offered; a 3.1.1 client can't be told of it before,
+    // so it gets the nearest there is.
     if version == Version::V5 && w.qos > 1 {
         return Err(Refused(reason::QOS_NOT_SUPPORTED, "wills of QoS 2 are not offered"));
-    }
-    if version == Version::V5 && w.retain {
-        return Err(Refused(reason::RETAIN_NOT_SUPPORTED, "retained wills are not offered"));
     }
     if topics::check_name(w.topic).is_err() {
         return Err(Refused(reason::TOPIC_INVALID, "not a topic for a will"));
@@ -273,6 +270,7 @@ async fn link_up(shared: &Arc<Shared>, w: Wanted) -> Result<(Conn, EndGuard, boo
         out: BytesMut::new(),
         held: HeldBack::new(shared.metrics.clone()),
         in_flight: std::collections::VecDeque::new(),
+        retained_in_flight: Vec::new(),
         unanswered: 0,
         aliases: Vec::new(),
         decisions: publish::Decisions::default(),

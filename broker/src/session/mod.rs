@@ -25,6 +25,7 @@ use crate::config::Limits;
 use crate::control::{Control, Kick};
 use crate::limits::AccountState;
 use crate::registry::{Keep, Session, Slot, lifetime};
+use crate::retained::Kept;
 use crate::router::RouterLink;
 use crate::will::Will;
 use crate::withheld::HeldBack;
@@ -92,6 +93,13 @@ struct InFlight {
     cursor: Option<(u64, u64)>,
 }
 
+/// A retained message for one subscription.
+#[derive(Clone)]
+pub(crate) struct RetainedOut {
+    kept: Arc<Kept>,
+    subscription_id: Option<u32>,
+}
+
 /// All state of one connection but its socket.
 struct Conn {
     shared: Arc<Shared>,
@@ -112,6 +120,8 @@ struct Conn {
     out: BytesMut,
     held: HeldBack,
     in_flight: VecDeque<InFlight>,
+    /// Retained messages that were written and wait for their PUBACK.
+    retained_in_flight: Vec<(u16, RetainedOut)>,
     unanswered: usize,
     aliases: Vec<Option<Arc<str>>>,
     decisions: publish::Decisions,
@@ -149,8 +159,8 @@ impl Conn {
         if let Some(k) = self.control.kicked() {
             return Err(End::Kicked(k));
         }
-        for (context, seq) in self.control.take_released() {
-            self.held.released(context, seq);
+        for (lane, seq) in self.control.take_released() {
+            self.held.released(lane, seq);
         }
         if self.control.take_recheck() {
             self.recheck()?;
@@ -213,6 +223,7 @@ impl Conn {
         }
         let mut session = std::mem::take(&mut self.session);
         session.unacked.extend(self.unacked());
+        session.retained_unacked.append(&mut self.retained_in_flight);
         let delay = will.as_ref().map_or(Duration::ZERO, |w| w.delay).min(life);
         let (now_said, later) = if delay.is_zero() { (will, None) } else { (None, will) };
         let has_later = later.is_some();
@@ -349,6 +360,7 @@ impl Conn {
         let was_empty = self.out.is_empty();
         let mut more = self.act(inb, now)?;
         self.acknowledge();
+        more |= self.deliver_retained();
         more |= self.deliver()?;
         self.link.flush()?;
         if was_empty && !self.out.is_empty() {

@@ -3,13 +3,20 @@
 //! Owns the acknowledgements to the router, which must come exactly in the order of its
 //! messages: one out of order makes it drop the link.
 
+use std::sync::Arc;
+
 use rumqttd::protocol::{Packet, PubAck, PubAckReason};
 use rumqttd::{Forward, Notification};
 
-use super::{Conn, End, InFlight, MESSAGES_A_TURN};
+use super::{Conn, End, InFlight, MESSAGES_A_TURN, RetainedOut};
 use crate::codec::encode::Delivery;
 use crate::envelope::{Incoming, router_ids};
 use crate::registry::Unacked;
+
+/// Retained messages that may wait for their PUBACK at once.
+const RETAINED_WINDOW: usize = 100;
+/// Retained messages taken from the store in one step.
+const RETAINED_STEP: usize = 64;
 
 impl Conn {
     /// Is there room for another message?
@@ -78,6 +85,7 @@ impl Conn {
         }
         let delivery = Delivery {
             dup,
+            retain: m.retain && self.retain_as_published(name),
             packet_id: (entry.packet_id > 0).then_some(entry.packet_id),
             topic,
             props: &m.props,
@@ -103,21 +111,93 @@ impl Conn {
                 return (id, true);
             }
         }
+        (self.fresh_packet_id(), false)
+    }
+
+    fn fresh_packet_id(&mut self) -> u16 {
         loop {
-            // At most a hundred are in use, so this ends.
+            // At most a hundred of the router's and a hundred retained ones are in use, so this ends.
             self.session.last_packet_id = self.session.last_packet_id.checked_add(1).unwrap_or(1);
             let id = self.session.last_packet_id;
-            if !self.in_use(id) && !self.session.unacked.iter().any(|u| u.packet_id == id) {
-                return (id, false);
+            let promised = self.session.unacked.iter().map(|u| u.packet_id);
+            let mut promised = promised.chain(self.session.retained_unacked.iter().map(|(id, _)| *id));
+            if !self.in_use(id) && !promised.any(|p| p == id) {
+                return id;
             }
         }
     }
 
     fn in_use(&self, id: u16) -> bool {
         self.in_flight.iter().any(|f| !f.done && f.packet_id == id)
+            || self.retained_in_flight.iter().any(|(p, _)| *p == id)
+    }
+
+    /// Delivers retained messages to new subscriptions, as far as there is room. Is there more to
+    /// do at once?
+    pub(super) fn deliver_retained(&mut self) -> bool {
+        // Those of an earlier connection first, under their old ids.
+        while !self.session.retained_unacked.is_empty() && self.may_take_retained() {
+            let (id, out) = self.session.retained_unacked.remove(0);
+            self.put_retained(out, Some((id, true)));
+        }
+        let mut budget = MESSAGES_A_TURN;
+        while budget > 0 && self.may_take_retained() {
+            let Some(mut cursor) = self.session.retained.pop_front() else { return false };
+            let room = usize::from(self.terms.receive_maximum) - self.unanswered;
+            let room = room.min(RETAINED_WINDOW - self.retained_in_flight.len()).min(budget).min(RETAINED_STEP);
+            let mut found = Vec::new();
+            let shared = Arc::clone(&self.shared);
+            let more = shared.retained.next(&mut cursor, room, |k| found.push(k));
+            // A step that finds nothing costs too.
+            budget -= found.len().max(1);
+            let (qos, subscription_id) = (cursor.qos, cursor.subscription_id);
+            if more {
+                self.session.retained.push_front(cursor);
+            }
+            for kept in found {
+                let at_least_once = kept.at_least_once && qos > 0;
+                let id = at_least_once.then(|| (self.fresh_packet_id(), false));
+                self.put_retained(RetainedOut { kept, subscription_id }, id);
+            }
+        }
+        !self.session.retained.is_empty() && self.may_take_retained()
+    }
+
+    fn may_take_retained(&self) -> bool {
+        self.may_take() && self.retained_in_flight.len() < RETAINED_WINDOW
+    }
+
+    fn put_retained(&mut self, out: RetainedOut, id: Option<(u16, bool)>) {
+        let kept = &out.kept;
+        let Ok(expiry) = kept.remaining() else { return };
+        let subscription_ids: Vec<usize> = out.subscription_id.iter().map(|id| *id as usize).collect();
+        let delivery = Delivery {
+            dup: id.is_some_and(|(_, dup)| dup),
+            retain: true,
+            packet_id: id.map(|(id, _)| id),
+            topic: kept.topic.as_bytes(),
+            props: &kept.props,
+            expiry,
+            subscription_ids: &subscription_ids,
+            payload: &kept.payload,
+        };
+        if !delivery.put(&mut self.out, self.terms.version, self.terms.max_packet) {
+            self.shared.metrics.publishes_dropped.inc();
+            return;
+        }
+        self.shared.metrics.publishes_out.inc();
+        if let Some((id, _)) = id {
+            self.retained_in_flight.push((id, out));
+            self.unanswered += 1;
+        }
     }
 
     pub(super) fn on_puback(&mut self, id: u16) {
+        if let Some(i) = self.retained_in_flight.iter().position(|(p, _)| *p == id) {
+            self.retained_in_flight.swap_remove(i);
+            self.unanswered -= 1;
+            return;
+        }
         // One that nobody waits for is a client's echo from an earlier connection: no harm.
         if let Some(f) = self.in_flight.iter_mut().find(|f| !f.done && f.packet_id == id) {
             f.done = true;

@@ -14,6 +14,7 @@ use crate::codec::{Publish, Version, encode, reason};
 use crate::command::{Unreadable, command_id};
 use crate::envelope::Outgoing;
 use crate::link;
+use crate::retained::{Full, Kept, Waiter};
 
 /// Entries of the maps that only save work.
 const CACHE: usize = 128;
@@ -45,14 +46,9 @@ pub(super) struct Decisions {
 impl Conn {
     pub(super) fn on_publish(&mut self, p: &Publish<'_>, now: Instant) -> Result<(), End> {
         self.shared.metrics.publishes_in.inc();
-        let v5 = self.terms.version == Version::V5;
-        // The place of QoS 2 and of retained messages, once both are kept. A 3.1.1 client can't be
-        // told what is not offered: its retained message goes out as an ordinary one.
+        // The place of QoS 2, once it is offered.
         if p.qos == 2 {
             return Err(End::Refused(reason::QOS_NOT_SUPPORTED, "QoS 2 is not offered"));
-        }
-        if p.retain && v5 {
-            return Err(End::Refused(reason::RETAIN_NOT_SUPPORTED, "retained messages are not offered"));
         }
         let aliased;
         let topic = match p.props.topic_alias {
@@ -64,6 +60,7 @@ impl Conn {
         };
         match self.verdict(topic, p.retain) {
             Verdict::Refused(code, why) => self.refuse(p, code, why),
+            Verdict::Message if p.retain => self.keep(p, topic, now),
             Verdict::Message => self.pass_on(p, topic),
             Verdict::Command(target) => self.command(p, topic, &target, now),
         }
@@ -180,6 +177,24 @@ impl Conn {
         Ok(())
     }
 
+    /// A message that is kept for later subscribers, and goes to those of now. Its acknowledgement
+    /// waits for the disk.
+    fn keep(&mut self, p: &Publish<'_>, topic: &str, now: Instant) -> Result<(), End> {
+        if p.dup && p.qos > 0 && self.held.holds(p.packet_id) {
+            return Ok(());
+        }
+        let own = p.props.response_topic.is_none_or(|t| self.own_response_topic(t));
+        let kept = Kept::new(topic, p.qos > 0, &p.props.forward(own), p.payload, p.props.expiry);
+        if let Err(Full(why)) = self.shared.retained.admits(&kept) {
+            return self.refuse(p, reason::QUOTA_EXCEEDED, why);
+        }
+        let waiter = (p.qos > 0)
+            .then(|| Waiter { control: Arc::clone(&self.control), seq: self.held.wait_for_disk(p.packet_id, now) });
+        self.forward(p, topic);
+        self.shared.retained.set(kept, waiter);
+        Ok(())
+    }
+
     fn forward(&mut self, p: &Publish<'_>, topic: &str) {
         let keep = match p.props.response_topic {
             None => true,
@@ -188,6 +203,7 @@ impl Conn {
         let packet = Outgoing {
             topic,
             at_least_once: p.qos > 0,
+            retain: p.retain,
             origin: self.slot.id,
             expiry: p.props.expiry,
             props: &p.props.forward(keep),

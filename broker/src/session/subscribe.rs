@@ -1,9 +1,10 @@
 //! Filters of a client: access, bounds, and what the router is told.
 
 use super::{Conn, End};
-use crate::codec::{Subscribe, SubscribeFilter, Unsubscribe, encode, reason};
+use crate::codec::{RetainHandling, Subscribe, SubscribeFilter, Unsubscribe, encode, reason};
 use crate::link::subscribe_packet;
 use crate::registry::Subscription;
+use crate::retained::Cursor;
 use mw_contract::topics;
 use rumqttd::protocol::Packet;
 
@@ -70,8 +71,19 @@ impl Conn {
     /// Gives the granted QoS.
     fn subscribe(&mut self, f: &SubscribeFilter<'_>, id: Option<u32>) -> u8 {
         // The place of QoS 2, once it is offered.
-        let new = Subscription { qos: f.qos.min(1), id, no_local: f.no_local };
+        let retain_as_published = f.retain_as_published;
+        let new = Subscription { qos: f.qos.min(1), id, no_local: f.no_local, retain_as_published };
         let old = self.session.subscriptions.insert(f.filter.to_owned(), new);
+        let retained = match f.retain_handling {
+            RetainHandling::Always => true,
+            RetainHandling::IfNew => old.is_none(),
+            RetainHandling::Never => false,
+        };
+        if retained {
+            // One delivery a filter: a client that subscribes again and again begins it anew.
+            self.session.retained.retain(|c| *c.filter != *f.filter);
+            self.session.retained.push_back(Cursor::new(f.filter, new.qos, id));
+        }
         // The router changes neither QoS nor a missing id of a filter that it knows.
         if old.is_some_and(|o| o.qos != new.qos || (o.id.is_some() && new.id.is_none())) {
             self.link.queue(unsubscribe_packet(f.filter));
@@ -83,6 +95,7 @@ impl Conn {
     pub(super) fn on_unsubscribe(&mut self, u: &Unsubscribe<'_>) -> Result<(), End> {
         let mut codes = Vec::with_capacity(u.filters.len());
         for f in &u.filters {
+            self.session.retained.retain(|c| *c.filter != **f);
             if self.session.subscriptions.remove(*f).is_some() {
                 self.link.queue(unsubscribe_packet(f));
                 codes.push(reason::SUCCESS);
@@ -118,10 +131,16 @@ impl Conn {
         for f in gone {
             tracing::info!(account = %self.name, filter = f, "subscription taken away");
             self.session.subscriptions.remove(&f);
+            self.session.retained.retain(|c| *c.filter != *f);
             self.link.queue(unsubscribe_packet(&f));
             self.strict = true;
         }
         Ok(())
+    }
+
+    /// Does a subscription for this topic ask for the retain flag as it was published?
+    pub(super) fn retain_as_published(&self, topic: &str) -> bool {
+        self.session.subscriptions.iter().any(|(f, s)| s.retain_as_published && topics::matches(f, topic))
     }
 
     /// Does the client still have a subscription for this topic, and is it one of its own

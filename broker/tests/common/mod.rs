@@ -40,7 +40,7 @@ impl Directory {
             ("auditor-1", &[Role::Auditor]),
             ("cell-1", &[Role::Device]),
             ("customer-1", &[Role::Customer]),
-            ("svc", &[]),
+            ("production", &[]),
         ] {
             d.put(Account {
                 name: name(n),
@@ -49,7 +49,7 @@ impl Directory {
                 customer_id: (n == "customer-1").then(|| CustomerId::new("acme").unwrap()),
                 cell: (n == "cell-1").then(|| CellId::new("cell-1").unwrap()),
                 disabled: false,
-                service: n == "svc",
+                service: n == "production",
             });
         }
         d
@@ -109,8 +109,13 @@ pub async fn start() -> Fixture {
 }
 
 pub async fn start_with(limits: Limits) -> Fixture {
+    start_on(None, limits).await
+}
+
+/// With retained messages kept in a directory.
+pub async fn start_on(dir: Option<&std::path::Path>, limits: Limits) -> Fixture {
     let accounts = Arc::new(Directory::standard());
-    let config = BrokerConfig { limits, ..BrokerConfig::default() };
+    let config = BrokerConfig { limits, retained_dir: dir.map(Into::into), ..BrokerConfig::default() };
     let broker = Broker::start(config, Arc::clone(&accounts) as _).unwrap();
     let addr = broker.listen_tcp(loopback()).unwrap();
     Fixture { broker, accounts, addr }
@@ -328,6 +333,7 @@ pub struct Heard {
     pub payload: Vec<u8>,
     pub qos: u8,
     pub dup: bool,
+    pub retain: bool,
     pub packet_id: u16,
     pub props: Vec<u8>,
 }
@@ -418,7 +424,7 @@ impl Client {
         if qos > 0 && self.acks {
             self.send_puback(packet_id).await;
         }
-        Heard { topic, payload: rest.to_vec(), qos, dup: f.first & 8 != 0, packet_id, props }
+        Heard { topic, payload: rest.to_vec(), qos, dup: f.first & 8 != 0, retain: f.first & 1 != 0, packet_id, props }
     }
 
     pub async fn send_puback(&mut self, id: u16) {

@@ -9,7 +9,8 @@ use mw_broker::{AuthFailure, Authenticator, Broker, BrokerConfig, Principal};
 use mw_contract::commit::{CommitHead, NewCommit, NewEvent, Outcome};
 use mw_contract::topics::Internal;
 use mw_contract::{
-    AccountName, AggregateId, AggregateKind, CommandId, CommitNumber, Context, EventId, Instant, Role, StreamId, Version,
+    AccountName, AggregateId, AggregateKind, CommandId, CommitNumber, Context, EventId, Instant, Role, StreamId,
+    Version,
 };
 use mw_log::{EventLog, LogReader, MemoryLog};
 use mw_policy::Account;

@@ -10,6 +10,8 @@
 //!   its disposable index and its signed head.
 //! - [`commit_writer`]: the one writer of a context: decides a batch while the one before it syncs.
 //! - [`merkle`], [`checkpoint`]: the proof that history was not rewritten; [`verify`] checks it.
+//! - `guarded`: sled, kept from losing what it was given; [`named_values`]: a few durable values by
+//!   name, for services that keep small things beside a log.
 //! - [`vault`]: the keys of data subjects.
 //! - [`quiet`]: threads that give way to those who sync.
 //! - [`bench`]: durable appends beside a plain file.
@@ -23,8 +25,10 @@ pub mod commit_writer;
 pub mod error;
 mod files;
 pub mod frame;
+mod guarded;
 pub mod memory;
 pub mod merkle;
+pub mod named_values;
 pub mod plan;
 pub mod quiet;
 pub mod sled_log;
@@ -36,6 +40,7 @@ pub use checkpoint::{Checkpoint, CheckpointKey, VerifyingKey};
 pub use commit_writer::{Completion, Decider, Decision, Stopped, Took, TrySubmit, Writer};
 pub use error::LogError;
 pub use memory::MemoryLog;
+pub use named_values::NamedValues;
 pub use sled_log::{AtRest, Durability, OpenOptions, SledLog};
 pub use traits::{EventLog, LocalReader, LogReader, StreamHead, Token};
 pub use vault::{Vault, VaultError};

@@ -27,12 +27,14 @@ pub fn may_publish(who: &Account, topic: &str, retain: bool) -> Access {
         return Deny("not a topic name that is taken here");
     }
     let Some(topic) = Topic::parse(topic) else { return Deny("not a topic of this product") };
+    if retain && matches!(topic, Topic::Command { .. } | Topic::Reply { .. }) {
+        return Deny("commands and replies are never retained");
+    }
     if who.service {
         return service_may_publish(who, &topic);
     }
     match topic {
         Topic::Command { account, .. } if account != who.name => Deny("commands go to the sender's own topic only"),
-        Topic::Command { .. } if retain => Deny("a command is never retained"),
         Topic::Command { site: SiteLevel::None, context, .. } if context != Context::Identity => {
             Deny("this context needs a site")
         }

@@ -103,8 +103,7 @@ fn ended(why: Option<String>) -> ExitCode {
 }
 
 fn broker_config(network: &Network, data: &Data) -> BrokerConfig {
-    let _ = data;
-    BrokerConfig { limits: limits(network), ..BrokerConfig::default() }
+    BrokerConfig { limits: limits(network), retained_dir: Some(data.path("broker")), ..BrokerConfig::default() }
 }
 
 fn limits(network: &Network) -> Limits {

@@ -102,7 +102,7 @@ fn options(config: RemoteConfig) -> MqttOptions {
         options.set_session_expiry_interval(Some(u32::try_from(life.as_secs()).unwrap_or(u32::MAX - 1)));
     }
     if let Some((topic, payload)) = config.will {
-        options.set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, false, None));
+        options.set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, true, None));
     }
     options.set_max_packet_size(Some(16 * 1024 * 1024));
     options.set_outgoing_inflight_upper_limit(2 * WINDOW as u16);
@@ -270,7 +270,9 @@ impl Poller {
                 }
                 Ok(_) => {}
                 Err(ConnectionError::ConnectionRefused(code)) => {
-                    return format!("the broker refuses this service: {code:?}; is its secret the one that the broker has?");
+                    return format!(
+                        "the broker refuses this service: {code:?}; is its secret the one that the broker has?"
+                    );
                 }
                 Err(e) => return e.to_string(),
             }
@@ -365,7 +367,7 @@ async fn send(shared: Arc<Shared>) {
                     content_type: m.content_type.map(str::to_owned),
                     ..PublishProperties::default()
                 };
-                let _ = client.publish_with_properties(m.topic, QoS::AtLeastOnce, false, m.payload, props).await;
+                let _ = client.publish_with_properties(m.topic, QoS::AtLeastOnce, m.retain, m.payload, props).await;
             }
         }
     }

@@ -26,13 +26,14 @@ use tokio::sync::watch;
 use crate::checkpoint::{self, CheckpointKey};
 use crate::error::LogError;
 use crate::frame;
+use crate::guarded::{self, SyncFn};
 use crate::merkle::{Frontier, leaf_hash};
 use crate::plan::{index_in, plan};
 use crate::traits::{EventLog, StreamHead};
 use crate::verify::Frames;
 use index::{Found, Index};
 use signer::Signer;
-use store::{Store, SyncFn};
+use store::Store;
 
 /// Bytes after which one read ends.
 const READ_BYTES: usize = 4 * 1024 * 1024;
@@ -466,7 +467,7 @@ impl AtRest {
             let e = io::Error::new(io::ErrorKind::NotFound, "there is no log here");
             return Err(LogError::io("opening", dir)(e));
         }
-        let lock = store::lock(dir)?;
+        let lock = guarded::lock(dir)?;
         let beside = dir.parent().unwrap_or(dir);
         let mut builder = tempfile::Builder::new();
         builder.prefix(".check-");

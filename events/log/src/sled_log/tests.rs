@@ -65,7 +65,7 @@ fn a_missing_commit_and_a_missing_part_are_reported() {
     let log = filled(dir.path(), 2, 40);
     // Frames of more than two parts.
     log.append(vec![commit_of(16_000)]).unwrap();
-    log.append(vec![commit_of(2 * store::PART + 100)]).unwrap();
+    log.append(vec![commit_of(2 * crate::guarded::PART + 100)]).unwrap();
     log.append(vec![commit_of(40)]).unwrap();
     log.recent.write().clear();
     assert_eq!(log.read(CommitNumber(1), 10).unwrap().len(), 5);
