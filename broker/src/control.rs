@@ -111,6 +111,11 @@ impl Control {
         self.ended.send_replace(true);
     }
 
+    /// Did it say so?
+    pub fn has_ended(&self) -> bool {
+        *self.ended.borrow()
+    }
+
     /// Waits for that.
     pub async fn ended(&self) {
         let mut rx = self.ended.subscribe();

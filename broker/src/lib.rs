@@ -10,7 +10,8 @@
 //! - `registry`: who holds which client id, and the sessions that outlive their connection.
 //! - `session`: one task a connection. `connect` opens it, `inbound` acts on packets, `publish`
 //!   on messages, `subscribe` on filters, `outbound` delivers, `mod` turns the wheel.
-//! - `retained`: the last message of each topic that was said to be kept, in memory and on disk.
+//! - `retained`: the last message of each topic that was said to be kept, in memory; `disk` below it
+//!   writes.
 //! - `will`: what is said for those who left badly.
 //! - `limits`: counts per account. `control`: the mailbox of a connection's task.
 //! - `command` and `withheld`: acknowledgements that wait for a stored outcome.

@@ -3,6 +3,7 @@
 //! Owns the translation between the router's notifications and messages. No access rules apply
 //! here: whoever holds the broker may say and hear everything.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +15,8 @@ use rumqttd::protocol::{Filter, Packet, QoS, RetainForwardRule};
 use crate::codec::{MessageProps, PropValue};
 use crate::envelope::{Incoming, NO_ORIGIN, Outgoing};
 use crate::props_out::{PropsOut, read_props};
-use crate::retained::{Full, Kept, Retained};
+use crate::registry::Subscription;
+use crate::retained::{Cursor, Full, Kept, Retained};
 use crate::router::{LinkClosed, RouterHandle, goodbye, send_all};
 
 /// A message to publish. Only `topic` and `payload` are needed.
@@ -59,8 +61,11 @@ pub struct Message {
     pub user_properties: Vec<(String, String)>,
     /// Seconds left of its expiry.
     pub expiry: Option<u32>,
+    /// Was it there before the subscription? False for everything that is published from then on.
+    pub retain: bool,
     /// Its place in the router's log of the filter that matched: one more for each message of
-    /// that filter, so that a link with a single subscription can see what it missed.
+    /// that filter, so that a link with a single subscription can see what it missed. 0 for what
+    /// was retained.
     pub offset: u64,
 }
 
@@ -88,6 +93,8 @@ struct Core {
     tx: Mutex<Option<LinkTx>>,
     /// `None` for the front door's own links, which retain nothing.
     retained: Option<Arc<Retained>>,
+    /// Subscriptions whose retained messages the receiver has not had yet.
+    waiting: Mutex<VecDeque<Cursor>>,
 }
 
 impl Core {
@@ -131,7 +138,14 @@ pub struct LinkReceiver {
     core: Arc<Core>,
     rx: LinkRx,
     unscheduled: bool,
+    /// Retained messages that come next.
+    found: VecDeque<Arc<Kept>>,
+    /// What the router gave, behind those.
+    next: Option<Message>,
 }
+
+/// Retained messages taken from the store in one step.
+const RETAINED_STEP: usize = 64;
 
 impl LocalLink {
     /// Links `name`, which must be held by no other link.
@@ -141,10 +155,10 @@ impl LocalLink {
         retained: Option<Arc<Retained>>,
     ) -> Result<LocalLink, LinkClosed> {
         let (tx, rx) = router.halves(name)?;
-        let core = Arc::new(Core { tx: Mutex::new(Some(tx)), retained });
+        let core = Arc::new(Core { tx: Mutex::new(Some(tx)), retained, waiting: Mutex::default() });
         Ok(LocalLink {
             sender: LinkSender { core: Arc::clone(&core) },
-            receiver: LinkReceiver { core, rx, unscheduled: false },
+            receiver: LinkReceiver { core, rx, unscheduled: false, found: VecDeque::new(), next: None },
         })
     }
 
@@ -175,9 +189,9 @@ impl LocalLink {
 }
 
 impl LinkSender {
-    /// Subscribes. What is published after this returns, by anyone, is heard; what is retained
-    /// already is not, it is there for clients. There is no window:
-    /// a receiver that falls behind loses what the router's segments no longer hold.
+    /// Subscribes. What is retained already is heard first, then what is published after this
+    /// returns, by anyone. There is no window: a receiver that falls behind loses what the
+    /// router's segments no longer hold.
     ///
     /// # Errors
     /// [`LinkError`]: a filter that must not reach the router, or the router is gone.
@@ -187,7 +201,14 @@ impl LinkSender {
         if filter.starts_with('$') {
             return Err(LinkError::Dollar(filter.to_owned()));
         }
-        Ok(self.core.send(&mut vec![subscribe_packet(filter.to_owned(), 0, None)])?)
+        // Held until the cursor is there: the router's answer wakes the receiver, which looks here.
+        let mut waiting = self.core.waiting.lock();
+        self.core.send(&mut vec![subscribe_packet(filter.to_owned(), 0, None)])?;
+        if let Some(retained) = &self.core.retained {
+            waiting.retain(|c| *c.filter != *filter);
+            waiting.push_back(Cursor::new(filter, Subscription::default(), retained.now()));
+        }
+        Ok(())
     }
 
     /// Publishes one message.
@@ -241,6 +262,20 @@ fn props_of(m: &Publish) -> Vec<u8> {
     props.bytes
 }
 
+/// `None` when it has expired.
+fn message_of(k: &Kept) -> Option<Message> {
+    let mut m = Message {
+        topic: k.topic.to_string(),
+        payload: k.payload.clone(),
+        qos: u8::from(k.at_least_once),
+        expiry: k.remaining().ok()?,
+        retain: true,
+        ..Message::default()
+    };
+    read_props(&k.props, &mut m);
+    Some(m)
+}
+
 fn keep(retained: &Retained, m: &Publish) {
     let kept = Kept::new(&m.topic, m.qos > 0, &props_of(m), &m.payload, m.expiry);
     match retained.admits(&kept) {
@@ -279,10 +314,11 @@ impl LinkReceiver {
     /// [`LinkClosed`]: the router is gone.
     pub async fn recv(&mut self) -> Result<Message, LinkClosed> {
         loop {
-            let next = self.rx.next().await;
-            if let Some(m) = self.take(next.map_err(|_| LinkClosed)?)? {
+            if let Some(m) = self.ready() {
                 return Ok(m);
             }
+            let next = self.rx.next().await;
+            self.next = self.take(next.map_err(|_| LinkClosed)?)?;
         }
     }
 
@@ -292,10 +328,11 @@ impl LinkReceiver {
     /// [`LinkClosed`]: the router is gone.
     pub fn recv_blocking(&mut self) -> Result<Message, LinkClosed> {
         loop {
-            let next = self.rx.recv();
-            if let Some(m) = self.take(next.map_err(|_| LinkClosed)?)? {
+            if let Some(m) = self.ready() {
                 return Ok(m);
             }
+            let next = self.rx.recv();
+            self.next = self.take(next.map_err(|_| LinkClosed)?)?;
         }
     }
 
@@ -306,11 +343,32 @@ impl LinkReceiver {
     pub fn try_recv(&mut self) -> Result<Option<Message>, LinkClosed> {
         use futures_util::FutureExt;
         loop {
-            let Some(next) = self.rx.next().now_or_never() else { return Ok(None) };
-            if let Some(m) = self.take(next.map_err(|_| LinkClosed)?)? {
+            if let Some(m) = self.ready() {
                 return Ok(Some(m));
             }
+            let Some(next) = self.rx.next().now_or_never() else { return Ok(None) };
+            self.next = self.take(next.map_err(|_| LinkClosed)?)?;
         }
+    }
+
+    /// A message that is there: what is retained comes before what the router gave after it.
+    fn ready(&mut self) -> Option<Message> {
+        if let Some(retained) = &self.core.retained {
+            loop {
+                if let Some(m) = self.found.pop_front().and_then(|k| message_of(&k)) {
+                    return Some(m);
+                }
+                if !self.found.is_empty() {
+                    continue;
+                }
+                let mut waiting = self.core.waiting.lock();
+                let Some(cursor) = waiting.front_mut() else { break };
+                if !retained.next(cursor, RETAINED_STEP, |k| self.found.push_back(k)) {
+                    waiting.pop_front();
+                }
+            }
+        }
+        self.next.take()
     }
 
     fn take(&mut self, n: Option<Notification>) -> Result<Option<Message>, LinkClosed> {

@@ -19,7 +19,7 @@ use crate::session::RetainedOut;
 use crate::will::Will;
 
 /// One subscription of a client.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Subscription {
     pub qos: u8,
     pub id: Option<u32>,

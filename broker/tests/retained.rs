@@ -299,3 +299,296 @@ async fn what_may_be_kept_is_bounded_and_only_by_those_who_may_speak_there() {
     nothing(&mut c).await;
     f.others_still_work().await;
 }
+
+/// A topic of the device.
+fn at_cell(topic: &str) -> String {
+    format!("mw/v1/plant-1/dev/cell-1/{topic}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn properties_are_kept_and_a_version_without_them_gets_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    // A content type and a user property.
+    let props = b"\x03\x00\x04text\x26\x00\x01k\x00\x01v";
+    {
+        let f = start_on(Some(dir.path()), Limits::default()).await;
+        let mut device = f.client(V5, "d", "cell-1").await;
+        let b = device.publish_bytes(DEV.as_bytes(), b"x", 3, 1, props);
+        device.send(&b).await;
+        assert_eq!(device.puback().await, (1, 0));
+        f.broker.shutdown().await;
+    }
+    let f = start_on(Some(dir.path()), Limits::default()).await;
+    for v in BOTH {
+        let mut c = f.client(v, "c", "planner-1").await;
+        c.subscribe(DEV, 1).await;
+        let m = c.message().await;
+        let expected = if v == V5 { props.to_vec() } else { Vec::new() };
+        assert_eq!((m.payload, m.props, m.retain), (b"x".to_vec(), expected, true));
+    }
+    let mut link = f.broker.link("reader").unwrap();
+    link.subscribe(DEV).await.unwrap();
+    let m = heard(&mut link).await;
+    assert_eq!((m.content_type.as_deref(), m.qos, m.retain), (Some("text"), 1, true));
+    assert_eq!(m.user_properties, [("k".to_owned(), "v".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_after_a_subscription_comes_once_and_as_news() {
+    let f = start().await;
+    for v in BOTH {
+        let mut c = f.client(v, "c", "production").await;
+        // Both in one piece, so that the broker acts on both before it delivers anything.
+        let mut subscribe = vec![0, 9];
+        if v == V5 {
+            subscribe.push(0);
+        }
+        string(&mut subscribe, DEV.as_bytes());
+        subscribe.push(1);
+        let mut bytes = frame(0x82, &subscribe);
+        bytes.extend(c.publish_bytes(DEV.as_bytes(), b"news", 3, 4, &[]));
+        c.send(&bytes).await;
+        assert_eq!(c.answer().await.unwrap().first, 0x90);
+        let m = c.message_or_puback(4, 0).await;
+        assert_eq!((m.payload, m.retain), (b"news".to_vec(), false));
+        nothing(&mut c).await;
+        retain(&mut c, DEV, "", 1).await;
+        assert_eq!(c.message().await.payload, b"");
+        c.goodbye().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_local_leaves_out_what_the_client_itself_retained() {
+    let f = start().await;
+    let mut c = f.client(V5, "own", "production").await;
+    retain(&mut c, DEV, "mine", 1).await;
+    assert_eq!(c.subscribe_with(DEV.as_bytes(), 1 | 1 << 2, &[]).await, 1);
+    nothing(&mut c).await;
+    let mut other = f.client(V5, "other", "production").await;
+    assert_eq!(other.subscribe_with(DEV.as_bytes(), 1 | 1 << 2, &[]).await, 1);
+    assert_eq!(other.message().await.payload, b"mine");
+    assert_eq!(c.subscribe(DEV, 1).await, 1);
+    assert_eq!(c.message().await.payload, b"mine");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_narrow_window_is_shared_with_live_messages() {
+    let f = start().await;
+    let mut device = f.client(V5, "d", "cell-1").await;
+    for n in 0..400 {
+        retain(&mut device, &at_cell(&format!("telemetry/n{n:03}")), "x", 1).await;
+    }
+    let mut connect = Connect::new(V5, "narrow", "planner-1");
+    connect.props.extend_from_slice(&[0x21, 0, 1]);
+    let mut c = connect.open(f.addr).await;
+    c.acks = false;
+    c.subscribe(ALL, 1).await;
+    let first = c.message().await;
+    for n in 0..20 {
+        device.publish(DEV, b"live", 1, n + 1).await;
+        assert_eq!(device.puback().await, (n + 1, 0));
+    }
+    c.send_puback(first.packet_id).await;
+    let (mut live, mut kept) = (0, 1);
+    while live < 20 {
+        let m = c.message().await;
+        c.send_puback(m.packet_id).await;
+        *if m.retain { &mut kept } else { &mut live } += 1;
+    }
+    assert!(kept < 100, "20 live messages came only after {kept} retained ones");
+    while kept < 400 {
+        let m = c.message().await;
+        assert!(m.retain);
+        c.send_puback(m.packet_id).await;
+        kept += 1;
+    }
+    nothing(&mut c).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_ones_are_given_as_fast_as_they_are_taken() {
+    let f = start_with(Limits { max_write_queue: 64 * 1024, ..Limits::default() }).await;
+    let mut device = f.client(V5, "d", "cell-1").await;
+    let payload = "z".repeat(50_000);
+    for n in 0..150 {
+        retain(&mut device, &at_cell(&format!("state/n{n:03}")), &payload, n % 2).await;
+    }
+    for v in BOTH {
+        let mut c = f.client(v, "c", "planner-1").await;
+        c.subscribe(ALL, 1).await;
+        for n in 0..150 {
+            let m = c.message().await;
+            assert_eq!((m.topic, m.payload.len()), (at_cell(&format!("state/n{n:03}")), 50_000));
+        }
+        nothing(&mut c).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_a_bound_ends_an_old_client_and_is_not_published_either() {
+    let f = start_with(Limits { max_retained: 1, ..Limits::default() }).await;
+    let mut hear = f.client(V5, "h", "planner-1").await;
+    hear.subscribe(ALL, 1).await;
+    let mut old = f.client(V4, "d", "cell-1").await;
+    retain(&mut old, DEV, "x", 1).await;
+    assert_eq!(hear.message().await.payload, b"x");
+    let b = old.publish_bytes(at_cell("state/other").as_bytes(), b"y", 3, 2, &[]);
+    old.send(&b).await;
+    assert_eq!(old.closed().await, None);
+    nothing(&mut hear).await;
+    let m = f.broker.metrics();
+    assert_eq!((m.retained.get(), m.retained_refused.get()), (1, 1));
+    let mut old = f.client(V4, "d", "cell-1").await;
+    retain(&mut old, DEV, "replaced", 1).await;
+    assert_eq!(hear.message().await.payload, b"replaced");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_is_taken_back_ends_what_was_still_to_come() {
+    let f = start().await;
+    let mut device = f.client(V5, "d", "cell-1").await;
+    for n in 0..200 {
+        retain(&mut device, &at_cell(&format!("state/n{n:03}")), "x", 1).await;
+    }
+    for v in BOTH {
+        let connect = Connect::new(v, "kept", "planner-2").keep();
+        let mut c = connect.open(f.addr).await;
+        c.acks = false;
+        c.subscribe(ALL, 1).await;
+        assert!(c.message().await.retain);
+        drop(c);
+        f.accounts.change("planner-2", |a| a.sites.clear());
+        let (mut c, _, present) = connect.try_open(f.addr).await;
+        assert!(present);
+        nothing(&mut c).await;
+        c.goodbye().await;
+        Connect::new(v, "kept", "planner-2").open(f.addr).await.goodbye().await;
+        f.accounts.change("planner-2", |a| a.sites = [mw_contract::SiteId::new("plant-1").unwrap()].into());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_will_of_a_connection_that_was_taken_over_is_never_the_last_word() {
+    let f = start().await;
+    let mut connect = Connect::new(V5, "machine", "cell-1").will(DEV, "offline");
+    connect.will.as_mut().unwrap().3 = true;
+    let mut hear = f.client(V5, "h", "planner-1").await;
+    let mut before: Option<Client> = None;
+    for round in 0..50 {
+        // Each takes the client id from the one before, whose will is said.
+        let mut c = connect.open(f.addr).await;
+        retain(&mut c, DEV, &format!("online {round}"), 1).await;
+        hear.subscribe(DEV, 1).await;
+        let m = hear.message().await;
+        assert_eq!(String::from_utf8(m.payload).unwrap(), format!("online {round}"));
+        hear.unsubscribe(DEV).await;
+        if let Some(mut old) = before.replace(c) {
+            assert_eq!(old.closed().await, Some(0x8e));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_retain_and_hear_what_is_retained_before_what_is_news() {
+    let f = start().await;
+    let link = f.broker.link("service").unwrap();
+    let say = |topic: &str, text: &str| Publish {
+        topic: topic.into(),
+        payload: text.to_owned().into(),
+        qos: 1,
+        retain: true,
+        ..Publish::default()
+    };
+    let all: Vec<Publish> = (0..300).map(|n| say(&at_cell(&format!("state/n{n:03}")), "old")).collect();
+    link.publish_many(all).await.unwrap();
+    let mut c = f.client(V4, "c", "planner-1").await;
+    c.subscribe(ALL, 1).await;
+    let m = c.message().await;
+    assert_eq!((m.topic, m.retain, m.qos), (at_cell("state/n000"), true, 1));
+    // The receiver waits on its thread before anything is subscribed to.
+    let (sender, mut receiver) = f.broker.link("reader").unwrap().split();
+    let (heard, hears) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        while let Ok(m) = receiver.recv_blocking() {
+            if heard.send(m).is_err() {
+                return;
+            }
+        }
+    });
+    let next = || hears.recv_timeout(PATIENCE).unwrap();
+    sender.subscribe(ALL).unwrap();
+    link.publish(say(DEV, "new")).await.unwrap();
+    for n in 0..300 {
+        let m = next();
+        assert_eq!((m.topic, m.retain, m.qos), (at_cell(&format!("state/n{n:03}")), true, 1));
+    }
+    let m = next();
+    assert_eq!((m.topic.as_str(), m.retain, &m.payload[..]), (DEV, false, &b"new"[..]));
+    let mut empty = f.broker.link("later").unwrap();
+    empty.subscribe(DEV).await.unwrap();
+    let m = within("a retained message", empty.recv()).await.unwrap();
+    assert_eq!((m.retain, &m.payload[..]), (true, &b"new"[..]));
+    link.publish(say(DEV, "")).await.unwrap();
+    let m = within("its removal", empty.recv()).await.unwrap();
+    assert_eq!((m.retain, m.payload.len()), (false, 0));
+    assert_eq!(f.broker.metrics().retained.get(), 300);
+}
+
+/// Publishes retained numbers for ever and says which were acknowledged.
+async fn acknowledged_until_killed(dir: &std::path::Path) {
+    let f = start_on(Some(dir), Limits::default()).await;
+    let mut device = f.client(V5, "d", "cell-1").await;
+    for n in 0u32.. {
+        retain(&mut device, &at_cell(&format!("counter/n{}", n % 7)), &n.to_string(), 1).await;
+        println!("acknowledged {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_survives_a_kill() {
+    use std::io::BufRead;
+    use std::process::{Command, Stdio};
+    const DIR: &str = "MW_TEST_RETAINED_DIR";
+    if let Some(dir) = std::env::var_os(DIR) {
+        return acknowledged_until_killed(dir.as_ref()).await;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut last = [None; 7];
+    for round in 0..3u32 {
+        // This same test in a process of its own, where the line above is taken.
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "what_was_acknowledged_survives_a_kill", "--nocapture"])
+            .env(DIR, dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut seen = 0;
+        while let Some(Ok(line)) = lines.next() {
+            // The harness may have written in front of it on the same line.
+            let Some(n) = line.split("acknowledged ").nth(1).and_then(|n| n.parse::<u32>().ok()) else { continue };
+            last[n as usize % 7] = Some(n);
+            seen += 1;
+            if seen == 100 + 37 * round {
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        assert!(seen >= 100, "the child ended by itself after {seen}");
+        let f = start_on(Some(dir.path()), Limits::default()).await;
+        let mut c = f.client(V5, "c", "planner-1").await;
+        c.subscribe(ALL, 1).await;
+        for (i, last) in last.iter_mut().enumerate() {
+            let m = c.message().await;
+            assert_eq!(m.topic, at_cell(&format!("counter/n{i}")));
+            let found: u32 = String::from_utf8(m.payload).unwrap().parse().unwrap();
+            // At most the one that was under way is newer.
+            assert!(Some(found) == *last || Some(found) == last.map(|l| l + 7), "{found}, acknowledged {last:?}");
+            *last = None;
+        }
+        nothing(&mut c).await;
+        f.broker.shutdown().await;
+    }
+}

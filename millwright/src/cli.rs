@@ -114,6 +114,9 @@ pub struct UpArgs {
     /// HTTPS API [default: 0.0.0.0:8443].
     #[arg(long, env = "MILLWRIGHT_HTTPS", value_name = "ADDR")]
     pub https: Option<SocketAddr>,
+    /// Plain HTTP for supervisors: /livez, /readyz, /metrics [default: off; the API has them too].
+    #[arg(long, env = "MILLWRIGHT_OPS", value_name = "ADDR")]
+    pub ops: Option<String>,
     /// Add a demo plant with accounts whose secret is known. Loopback only.
     #[arg(long, env = "MILLWRIGHT_DEMO")]
     pub demo: bool,

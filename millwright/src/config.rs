@@ -97,6 +97,8 @@ pub struct Up {
     pub clock: Option<ClockStart>,
     /// External issuers.
     pub issuers: Vec<TrustedIssuer>,
+    /// Where it answers supervisors, beside the API.
+    pub ops: Option<SocketAddr>,
 }
 
 const DATA: &str = "millwright-data";
@@ -163,7 +165,10 @@ pub fn up(args: &UpArgs) -> Result<Up> {
     };
     let demo = args.demo || file.demo.unwrap_or(false);
     let insecure_demo = args.insecure_demo || file.insecure_demo.unwrap_or(false);
-    let mut up = Up { base: base(&args.common, &file), network, https, demo, clock: None, issuers: Vec::new() };
+    let mut up =
+        Up { base: base(&args.common, &file), network, https, demo, clock: None, issuers: Vec::new(), ops: None };
+    let ops = args.ops.clone().or_else(|| file.ops.clone());
+    up.ops = address("ops", ops, "off")?;
     if demo && !insecure_demo {
         // Nobody names addresses for a demo on one machine: its defaults are loopback.
         if args.https.or(file.https).is_none() {

@@ -7,20 +7,24 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::System;
 use crate::system::binary;
 
 /// Gives every event of a context to `each`, in position order. Works on a running system, through
 /// its control socket, and on one at rest.
-pub fn replay(data: &Path, context: &str, more: &[&str], mut each: impl FnMut(Value)) {
-    let mut child = Command::new(binary())
-        .args(["replay", "--context", context, "--format", "jsonl", "--data"])
-        .arg(data)
-        .args(more)
-        .env("RUST_LOG", "off")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
+pub fn replay(data: &Path, context: &str, more: &[&str], each: impl FnMut(Value)) {
+    let mut command = Command::new(binary());
+    command.args(["replay", "--context", context, "--format", "jsonl", "--data"]).arg(data).args(more);
+    read(command.env("RUST_LOG", "off"), context, each);
+}
+
+/// The same of a running system, wherever its data is.
+pub fn replay_of(system: &System, context: &str, each: impl FnMut(Value)) {
+    read(&mut system.command(&["replay", "--context", context, "--format", "jsonl"]), context, each);
+}
+
+fn read(command: &mut Command, context: &str, mut each: impl FnMut(Value)) {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
     let out = child.stdout.take().expect("its standard output");
     for line in BufReader::new(out).lines() {
         let line = line.expect("a line of the replay");

@@ -123,6 +123,24 @@ impl Http {
         answer(r.call())
     }
 
+    /// GET; `None` when there was no answer.
+    pub fn try_get(&self, path: &str) -> Option<Answer> {
+        let token = self.token.clone().unwrap_or_default();
+        let r = self.agent.get(format!("{}{path}", self.base)).header("authorization", format!("Bearer {token}"));
+        r.call().ok().map(|r| answer(Ok(r)))
+    }
+
+    /// A new token, if it can be had.
+    pub fn try_login(&mut self, account: &str) -> bool {
+        let form = [("grant_type", "password"), ("username", account), ("password", SECRET)];
+        let Ok(r) = self.agent.post(format!("{}/v1/token", self.base)).send_form(form) else { return false };
+        let a = answer(Ok(r));
+        if a.status == 200 {
+            self.token = a.json()["access_token"].as_str().map(str::to_owned);
+        }
+        a.status == 200
+    }
+
     /// POST of a form.
     pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         answer(self.agent.post(format!("{}{path}", self.base)).send_form(fields.iter().copied()))

@@ -1,7 +1,9 @@
 //! What the black-box tests share: the real program on free ports, real clients, and waiting for
 //! a line, a reply or a position instead of sleeping.
 //!
-//! - [`System`]: one running `millwright up`, started, killed, started again.
+//! - [`System`]: a running system, started, killed, started again: `up`, its services in processes of
+//!   their own, or in containers ([`compose`]).
+//! - [`load`]: clients that run orders under faults and keep book, and the check of what is left.
 //! - [`mosquitto`]: the mosquitto clients, both protocol versions.
 //! - [`Http`]: curl's way into the API.
 //! - [`mqtt`]: a client that shows every packet and does nothing on its own.
@@ -10,10 +12,13 @@
 //! - [`history`]: `millwright replay`, read.
 
 pub mod commands;
+pub mod compose;
 pub mod history;
 pub mod http;
+pub mod load;
 pub mod mosquitto;
 pub mod mqtt;
+pub mod process;
 pub mod story;
 pub mod system;
 

@@ -1,97 +1,133 @@
-//! One running program in a data directory of its own, ended by its process id.
+//! The system under test: `millwright up` in one process, every service in a process of its own, or
+//! every service in a container. `MILLWRIGHT_SYSTEM` chooses: `up` (the default), `services`,
+//! `compose`. Tests see a [`System`] and the same methods in all three.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Once, mpsc};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a start may take, replay of the log included.
-const START: Duration = Duration::from_secs(60);
+use crate::compose::Stack;
+use crate::process::Process;
+pub use crate::process::{Ended, binary, program};
 
-/// The program under test: `MILLWRIGHT_BIN`, else the one that cargo built beside the tests.
-pub fn binary() -> PathBuf {
-    if let Some(p) = std::env::var_os("MILLWRIGHT_BIN") {
-        return PathBuf::from(p);
-    }
-    // target/<profile>/deps/<test> → target/<profile>/millwright
-    let me = std::env::current_exe().expect("the path of this test");
-    let profile = me.parent().and_then(Path::parent).expect("a target directory");
-    let bin = profile.join("millwright");
-    static BUILD: Once = Once::new();
-    BUILD.call_once(|| {
-        if !bin.exists() {
-            let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            build.args(["build", "-p", "millwright"]);
-            if profile.ends_with("release") {
-                build.arg("--release");
-            }
-            build.status().expect("cargo build -p millwright");
+/// In the order in which they are started; ended the other way round.
+pub const SERVICES: [&str; 7] =
+    ["broker", "identity", "production", "after-service", "processes", "projections", "query-api"];
+
+/// What the tests run against.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// `millwright up`.
+    Up,
+    /// A process a service.
+    Services,
+    /// A container a service.
+    Compose,
+}
+
+impl Mode {
+    /// By `MILLWRIGHT_SYSTEM`.
+    pub fn chosen() -> Mode {
+        match std::env::var("MILLWRIGHT_SYSTEM").as_deref() {
+            Err(_) | Ok("" | "up") => Mode::Up,
+            Ok("services") => Mode::Services,
+            Ok("compose") => Mode::Compose,
+            Ok(other) => panic!("MILLWRIGHT_SYSTEM={other}: it is up, services or compose"),
         }
-    });
-    assert!(bin.exists(), "{} is not built: cargo build -p millwright", bin.display());
-    bin
-}
-
-/// What a run of the program left.
-#[derive(Debug)]
-pub struct Ended {
-    /// Its exit code; 124 when it had to be ended after a minute.
-    pub code: Option<i32>,
-    /// Its standard output.
-    pub out: String,
-    /// Its standard error.
-    pub err: String,
-}
-
-/// Runs the program to its end. It says nothing but what the user must see, and is ended after a
-/// minute: a start that should fail must not hang the tests when it succeeds.
-pub fn program(args: &[&str], env: &[(&str, &str)]) -> Ended {
-    let out = Command::new("timeout")
-        .args(["-k", "5", "60"])
-        .arg(binary())
-        .args(args)
-        .env("RUST_LOG", "off")
-        .envs(env.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program starts");
-    Ended {
-        code: out.status.code(),
-        out: String::from_utf8_lossy(&out.stdout).into_owned(),
-        err: String::from_utf8_lossy(&out.stderr).into_owned(),
     }
 }
 
-/// One process with its listeners.
+/// Says why a test that is about one process alone does not run. `true` when it should.
+pub fn needs_up(why: &str) -> bool {
+    let up = Mode::chosen() == Mode::Up;
+    if !up {
+        println!("skipped: {why}; it runs with MILLWRIGHT_SYSTEM=up");
+    }
+    up
+}
+
+enum Parts {
+    One(Process),
+    Many(HashMap<&'static str, Process>),
+    Containers(Stack),
+}
+
+/// A running system.
 pub struct System {
-    child: Child,
+    parts: Parts,
     /// Listener name → address.
     pub listeners: HashMap<String, String>,
     /// Every line of standard output up to `ready`.
     pub lines: Vec<String>,
     data: PathBuf,
-    rest: mpsc::Receiver<String>,
+    rate_limit: Option<String>,
 }
 
 impl System {
-    /// `millwright up --demo` on free ports.
+    /// The demo plant on free ports, in the chosen mode.
     pub fn demo(data: &Path) -> System {
         Self::demo_with(data, &[])
     }
 
-    /// The same with more arguments.
+    /// The same with more arguments. Services alone know `--rate-limit N`.
     pub fn demo_with(data: &Path, more: &[&str]) -> System {
-        let mut args =
-            vec!["up", "--demo", "--mqtt", "127.0.0.1:0", "--mqtts", "127.0.0.1:0", "--https", "127.0.0.1:0"];
-        args.extend(more);
-        Self::start(data, &args, &[])
+        Self::demo_as(Mode::chosen(), data, more)
     }
 
-    /// Any service, with `--data`; waits for `ready`. Its standard error is the test's.
+    /// The demo plant in this mode.
+    pub fn demo_as(mode: Mode, data: &Path, more: &[&str]) -> System {
+        let rate_limit = || match more {
+            [] => None,
+            ["--rate-limit", n] => Some((*n).to_owned()),
+            other => panic!("{other:?} is for MILLWRIGHT_SYSTEM=up"),
+        };
+        match mode {
+            Mode::Up => {
+                let mut args =
+                    vec!["up", "--demo", "--mqtt", "127.0.0.1:0", "--mqtts", "127.0.0.1:0", "--https", "127.0.0.1:0"];
+                args.extend(more);
+                Self::start(data, &args, &[])
+            }
+            Mode::Services => Self::services(data, rate_limit(), &SERVICES),
+            Mode::Compose => {
+                let stack = Stack::up(data, rate_limit());
+                let listeners = stack.listeners();
+                let lines = vec!["ready".to_owned()];
+                System { parts: Parts::Containers(stack), listeners, lines, data: data.into(), rate_limit: None }
+            }
+        }
+    }
+
+    /// Every service in a process of its own, started in this order. The broker takes free ports at
+    /// once: the others have to know where it will be.
+    pub fn services(data: &Path, rate_limit: Option<String>, order: &[&'static str]) -> System {
+        let made = program(&["init", &data.join("pki").to_string_lossy()], &[]);
+        assert_eq!(made.code, Some(0), "{made:?}");
+        let mut system = System {
+            parts: Parts::Many(HashMap::new()),
+            listeners: HashMap::new(),
+            lines: Vec::new(),
+            data: data.into(),
+            rate_limit,
+        };
+        for name in ["mqtt", "mqtts", "https"] {
+            system.listeners.insert(name.to_owned(), format!("127.0.0.1:{}", free_port()));
+        }
+        for name in order {
+            system.spawn_service(name, &binary());
+        }
+        for name in order {
+            system.wait_ready(name);
+        }
+        system.lines.push("ready".to_owned());
+        system
+    }
+
+    /// Any command that runs until it is ended, with `--data`; waits for `ready`. Its standard error
+    /// is the test's.
     pub fn start(data: &Path, args: &[&str], env: &[(&str, &str)]) -> System {
         Self::start_to(data, args, env, Stdio::inherit())
     }
@@ -103,45 +139,101 @@ impl System {
     }
 
     fn start_to(data: &Path, args: &[&str], env: &[(&str, &str)], stderr: Stdio) -> System {
-        let mut command = Command::new(binary());
-        command
-            .args(args)
-            .arg("--data")
-            .arg(data)
-            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into()))
-            .envs(env.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(stderr);
-        let mut child = command.spawn().expect("the program starts");
-        let out = child.stdout.take().expect("its standard output");
-        let (tx, rest) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                if tx.send(line).is_err() {
-                    break;
-                }
+        let mut all: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
+        all.extend(["--data".to_owned(), data.to_string_lossy().into_owned()]);
+        let mut p = Process::spawn(&binary(), &all, env, stderr);
+        p.wait_ready();
+        let (listeners, lines) = (p.listeners.clone(), p.lines.clone());
+        System { parts: Parts::One(p), listeners, lines, data: data.into(), rate_limit: None }
+    }
+
+    fn many(&mut self) -> &mut HashMap<&'static str, Process> {
+        match &mut self.parts {
+            Parts::Many(all) => all,
+            _ => panic!("one process alone has no services to be started and ended"),
+        }
+    }
+
+    /// Starts one service with this binary, without waiting for it.
+    pub fn spawn_service(&mut self, name: &'static str, bin: &Path) {
+        let at = |rest: &str| self.data.join(rest).to_string_lossy().into_owned();
+        let mut args = vec![name.to_owned(), "--data".to_owned(), at(name)];
+        let mut arg = |flag: &str, value: String| args.extend([flag.to_owned(), value]);
+        let port = |listener: &str| self.listeners[listener].clone();
+        if name == "broker" {
+            arg("--service-secrets", at("pki/secrets"));
+            arg("--mqtt", port("mqtt"));
+            arg("--mqtts", port("mqtts"));
+            arg("--tls-cert", at("pki/broker.pem"));
+            arg("--tls-key", at("pki/broker.key"));
+            if let Some(n) = &self.rate_limit {
+                arg("--rate-limit", n.clone());
             }
-        });
-        let mut system = System { child, listeners: HashMap::new(), lines: Vec::new(), data: data.into(), rest };
-        let deadline = Instant::now() + START;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let line = match system.rest.recv_timeout(left) {
-                Ok(l) => l,
-                Err(_) => {
-                    panic!("not ready after {START:?}; it said {:?}; {:?}", system.lines, system.child.try_wait())
-                }
-            };
-            let mut words = line.split_whitespace();
-            if let (Some("listening"), Some(name), Some(addr)) = (words.next(), words.next(), words.next()) {
-                system.listeners.insert(name.to_owned(), addr.to_owned());
-            }
-            let ready = line == "ready";
-            system.lines.push(line);
-            if ready {
-                return system;
-            }
+        } else {
+            arg("--broker", format!("mqtts://localhost:{}", self.port("mqtts")));
+            arg("--ca", at("pki/ca.pem"));
+            arg("--secret-file", at(&format!("pki/secrets/{name}")));
+        }
+        if ["projections", "query-api"].contains(&name) {
+            arg("--views", at("views"));
+        }
+        if name == "query-api" {
+            arg("--https", port("https"));
+            arg("--tls-cert", at("pki/query-api.pem"));
+            arg("--tls-key", at("pki/query-api.key"));
+        }
+        if ["identity", "production"].contains(&name) {
+            args.extend(["--demo".to_owned(), "--insecure-demo".to_owned()]);
+        }
+        let process = Process::spawn(bin, &args, &[], Stdio::inherit());
+        self.many().insert(name, process);
+    }
+
+    /// Starts one service and waits until it is ready.
+    pub fn start_service(&mut self, name: &'static str) {
+        self.spawn_service(name, &binary());
+        self.wait_ready(name);
+    }
+
+    /// Waits until a service is ready.
+    pub fn wait_ready(&mut self, name: &'static str) {
+        self.many().get_mut(name).expect("it was started").wait_ready();
+    }
+
+    /// SIGKILL to one service.
+    pub fn kill_service(&mut self, name: &'static str) {
+        self.many().remove(name).expect("it runs").kill();
+    }
+
+    /// SIGTERM to one service, which must end well.
+    pub fn stop_service(&mut self, name: &'static str) {
+        let code = self.many().remove(name).expect("it runs").terminate();
+        assert_eq!(code, Some(0), "{name}");
+    }
+
+    /// What a service says at `/readyz`: status and text.
+    pub fn readyz(&mut self, name: &'static str) -> (u16, String) {
+        let p = self.many().get_mut(name).expect("it runs");
+        p.wait_listening("ops");
+        let url = format!("http://{}/readyz", p.listeners["ops"]);
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut answer = agent.get(&url).call().unwrap_or_else(|e| panic!("{url}: {e}"));
+        (answer.status().as_u16(), answer.body_mut().read_to_string().expect("a body"))
+    }
+
+    /// The metrics of a service.
+    pub fn metrics(&mut self, name: &'static str) -> String {
+        let p = self.many().get_mut(name).expect("it runs");
+        p.wait_listening("ops");
+        let url = format!("http://{}/metrics", p.listeners["ops"]);
+        ureq::get(&url).call().expect("an answer").body_mut().read_to_string().expect("a body")
+    }
+
+    /// The containers, in that mode.
+    pub fn stack(&self) -> Option<&Stack> {
+        match &self.parts {
+            Parts::Containers(stack) => Some(stack),
+            _ => None,
         }
     }
 
@@ -157,19 +249,51 @@ impl System {
         addr.parse().unwrap_or_else(|e| panic!("{addr}: {e}"))
     }
 
-    /// Its data directory.
+    /// Its data directory; services have theirs below it.
     pub fn data(&self) -> &Path {
         &self.data
     }
 
-    /// The CA of its certificate.
-    pub fn ca(&self) -> PathBuf {
-        self.data.join("tls/ca.pem")
+    /// The data directory of the service that keeps a context's log.
+    pub fn data_of(&self, context: &str) -> PathBuf {
+        match &self.parts {
+            Parts::One(_) => self.data.clone(),
+            Parts::Many(_) => self.data.join(context),
+            Parts::Containers(_) => panic!("its data is in a volume; ask with run()"),
+        }
     }
 
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    /// The CA of its certificates.
+    pub fn ca(&self) -> PathBuf {
+        match &self.parts {
+            Parts::One(_) => self.data.join("tls/ca.pem"),
+            Parts::Many(_) => self.data.join("pki/ca.pem"),
+            Parts::Containers(stack) => stack.ca(),
+        }
+    }
+
+    /// The context whose service answers a command line.
+    fn owner(args: &[&str]) -> String {
+        if ["account", "rotate-keys"].contains(&args[0]) {
+            return "identity".to_owned();
+        }
+        let named = args.iter().position(|a| *a == "--context").and_then(|i| args.get(i + 1));
+        match named {
+            Some(c) if SERVICES.contains(c) => (*c).to_owned(),
+            _ => "production".to_owned(),
+        }
+    }
+
+    /// A run of the program on the data of this system, not started yet.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let owner = Self::owner(args);
+        if let Parts::Containers(stack) = &self.parts {
+            return stack.exec(&owner, args);
+        }
+        let mut command = Command::new("timeout");
+        command.args(["-k", "5", "60"]).arg(binary()).args(args).arg("--data").arg(self.data_of(&owner));
+        command.env("RUST_LOG", "off");
+        command
     }
 
     /// Another run of the same program on the same data directory, to its end.
@@ -179,43 +303,42 @@ impl System {
 
     /// The same with variables.
     pub fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Ended {
-        let data = self.data.to_string_lossy();
-        program(&[args, &["--data", &data]].concat(), env)
-    }
-
-    /// SIGKILL, and gone.
-    pub fn kill(mut self) {
-        self.child.kill().expect("kill");
-        self.child.wait().expect("wait");
-    }
-
-    /// SIGTERM; gives the exit code and how long it took.
-    pub fn terminate(mut self) -> (Option<i32>, Duration) {
-        let began = Instant::now();
-        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
-        assert!(sent.is_ok_and(|s| s.success()), "kill -TERM");
-        let status = self.child.wait().expect("wait");
-        (status.code(), began.elapsed())
-    }
-
-    /// Waits for a line on standard output that has `part` in it.
-    pub fn wait_line(&self, part: &str, within: Duration) -> Option<String> {
-        let deadline = Instant::now() + within;
-        while let Ok(line) = self.rest.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            if line.contains(part) {
-                return Some(line);
-            }
+        if let Parts::Containers(stack) = &self.parts {
+            return crate::process::run(&mut stack.exec_with(&Self::owner(args), args, env));
         }
-        None
+        crate::process::run(self.command(args).envs(env.iter().copied()))
+    }
+
+    /// SIGKILL to all of it, and gone.
+    pub fn kill(self) {
+        match self.parts {
+            Parts::One(p) => p.kill(),
+            Parts::Many(all) => all.into_values().for_each(Process::kill),
+            Parts::Containers(stack) => stack.kill(),
+        }
+    }
+
+    /// SIGTERM; gives the exit code and how long it took. Services end one after the other, the broker
+    /// last; the code is the first that is not 0.
+    pub fn terminate(self) -> (Option<i32>, Duration) {
+        let began = Instant::now();
+        let code = match self.parts {
+            Parts::One(p) => p.terminate(),
+            Parts::Many(mut all) => {
+                let running = SERVICES.iter().rev().filter_map(|name| all.remove(name));
+                let codes: Vec<_> = running.map(Process::terminate).collect();
+                codes.into_iter().find(|c| *c != Some(0)).unwrap_or(Some(0))
+            }
+            Parts::Containers(stack) => stack.stop(),
+        };
+        (code, began.elapsed())
     }
 }
 
-impl Drop for System {
-    fn drop(&mut self) {
-        // Only the process that this test started, and only if it still runs.
-        if matches!(self.child.try_wait(), Ok(None)) {
-            self.child.kill().ok();
-            self.child.wait().ok();
-        }
-    }
+/// A port that nobody has at the moment.
+pub fn free_port() -> u16 {
+    // Asked of the system and given back at once: whoever takes it meanwhile makes the start fail
+    // with a clear line.
+    let l = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    l.local_addr().expect("its address").port()
 }

@@ -272,6 +272,7 @@ async fn link_up(shared: &Arc<Shared>, w: Wanted) -> Result<(Conn, EndGuard, boo
         in_flight: std::collections::VecDeque::new(),
         retained_in_flight: Vec::new(),
         unanswered: 0,
+        router_first: true,
         aliases: Vec::new(),
         decisions: publish::Decisions::default(),
         pause_until: None,

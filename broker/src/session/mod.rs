@@ -123,6 +123,8 @@ struct Conn {
     /// Retained messages that were written and wait for their PUBACK.
     retained_in_flight: Vec<(u16, RetainedOut)>,
     unanswered: usize,
+    /// Whose turn it is when there is room for one message only.
+    router_first: bool,
     aliases: Vec<Option<Arc<str>>>,
     decisions: publish::Decisions,
     /// The rate limit says not to read before this.
@@ -175,7 +177,7 @@ impl Conn {
         }
         if self.held.oldest().is_some_and(|t| t + self.shared.limits.outcome_timeout <= now) {
             self.shared.metrics.outcome_timeouts.inc();
-            return Err(End::Refused(reason::SERVER_BUSY, "no outcome of a command was stored in time"));
+            return Err(End::Refused(reason::SERVER_BUSY, "what was published was not stored in time"));
         }
         if !self.out.is_empty() && self.last_write + self.shared.limits.write_timeout <= now {
             return Err(End::Refused(reason::UNSPECIFIED, "the client takes no bytes"));
@@ -213,26 +215,30 @@ impl Conn {
         let life = lifetime(self.session_expiry, shared.limits.max_session_expiry);
         let keeps = !life.is_zero() && !matches!(end, End::Kicked(Kick::AccountEnded(_)));
         shared.metrics.sessions.dec();
+        // A will that is due is said while the client id is still held: what a client that comes
+        // back retains on the same topic is then always the later word.
         if !keeps {
-            shared.registry.leave(&self.client_id, &control, self.slot, None);
-            control.set_ended();
             if let Some(w) = will {
                 w.publish(&self.name, &shared);
             }
+            shared.registry.leave(&self.client_id, &control, self.slot, None);
+            control.set_ended();
             return;
         }
         let mut session = std::mem::take(&mut self.session);
         session.unacked.extend(self.unacked());
-        session.retained_unacked.append(&mut self.retained_in_flight);
+        // In the order in which they were sent.
+        self.retained_in_flight.append(&mut session.retained_unacked);
+        session.retained_unacked = std::mem::take(&mut self.retained_in_flight);
         let delay = will.as_ref().map_or(Duration::ZERO, |w| w.delay).min(life);
         let (now_said, later) = if delay.is_zero() { (will, None) } else { (None, will) };
+        if let Some(w) = now_said {
+            w.publish(&self.name, &shared);
+        }
         let has_later = later.is_some();
         let keep = Keep { session, until: Instant::now() + life, will: later };
         let epoch = shared.registry.leave(&self.client_id, &control, self.slot, Some(keep));
         control.set_ended();
-        if let Some(w) = now_said {
-            w.publish(&self.name, &shared);
-        }
         if let (true, Some(epoch)) = (has_later, epoch) {
             let id = self.client_id.clone();
             tokio::spawn(async move {
@@ -360,8 +366,7 @@ impl Conn {
         let was_empty = self.out.is_empty();
         let mut more = self.act(inb, now)?;
         self.acknowledge();
-        more |= self.deliver_retained();
-        more |= self.deliver()?;
+        more |= self.deliver_both()?;
         self.link.flush()?;
         if was_empty && !self.out.is_empty() {
             self.last_write = now;

@@ -10,13 +10,15 @@ use rumqttd::{Forward, Notification};
 
 use super::{Conn, End, InFlight, MESSAGES_A_TURN, RetainedOut};
 use crate::codec::encode::Delivery;
-use crate::envelope::{Incoming, router_ids};
+use crate::envelope::{Incoming, NO_ORIGIN, router_ids};
 use crate::registry::Unacked;
 
 /// Retained messages that may wait for their PUBACK at once.
 const RETAINED_WINDOW: usize = 100;
 /// Retained messages taken from the store in one step.
 const RETAINED_STEP: usize = 64;
+/// What a step costs at least of a turn's messages: one that finds nothing looks at many topics.
+const STEP_COST: usize = MESSAGES_A_TURN / 8;
 
 impl Conn {
     /// Is there room for another message?
@@ -24,8 +26,30 @@ impl Conn {
         self.out.len() < self.shared.limits.max_write_queue && self.unanswered < usize::from(self.terms.receive_maximum)
     }
 
+    /// Delivers what the router has and what is retained, so that neither starves the other when
+    /// the client's window is narrow. Is there more to do at once?
+    pub(super) fn deliver_both(&mut self) -> Result<bool, End> {
+        if self.session.retained.is_empty() && self.session.retained_unacked.is_empty() {
+            return self.deliver();
+        }
+        let first = self.router_first;
+        let mut more = false;
+        let mut went_first = None;
+        for router in [first, !first] {
+            let before = self.out.len();
+            more |= if router { self.deliver()? } else { self.deliver_retained() };
+            if self.out.len() > before {
+                went_first.get_or_insert(router);
+            }
+        }
+        if let Some(router) = went_first {
+            self.router_first = !router;
+        }
+        Ok(more)
+    }
+
     /// Takes what the router has, up to a bound. Is there more at once?
-    pub(super) fn deliver(&mut self) -> Result<bool, End> {
+    fn deliver(&mut self) -> Result<bool, End> {
         for _ in 0..MESSAGES_A_TURN {
             if !self.may_take() {
                 return Ok(false);
@@ -134,11 +158,14 @@ impl Conn {
 
     /// Delivers retained messages to new subscriptions, as far as there is room. Is there more to
     /// do at once?
-    pub(super) fn deliver_retained(&mut self) -> bool {
+    fn deliver_retained(&mut self) -> bool {
         // Those of an earlier connection first, under their old ids.
         while !self.session.retained_unacked.is_empty() && self.may_take_retained() {
             let (id, out) = self.session.retained_unacked.remove(0);
-            self.put_retained(out, Some((id, true)));
+            // The subscription behind it may have been taken away meanwhile.
+            if !self.strict || self.wants(&out.kept.topic, NO_ORIGIN) {
+                self.put_retained(out, Some((id, true)));
+            }
         }
         let mut budget = MESSAGES_A_TURN;
         while budget > 0 && self.may_take_retained() {
@@ -147,17 +174,29 @@ impl Conn {
             let room = room.min(RETAINED_WINDOW - self.retained_in_flight.len()).min(budget).min(RETAINED_STEP);
             let mut found = Vec::new();
             let shared = Arc::clone(&self.shared);
-            let more = shared.retained.next(&mut cursor, room, |k| found.push(k));
-            // A step that finds nothing costs too.
-            budget -= found.len().max(1);
-            let (qos, subscription_id) = (cursor.qos, cursor.subscription_id);
+            let mut more = shared.retained.next(&mut cursor, room, |k| found.push(k));
+            budget = budget.saturating_sub(found.len().max(STEP_COST));
+            let s = cursor.subscription;
+            let mut last = None;
+            for kept in found {
+                // A few large ones can fill the queue.
+                if !self.may_take()
+                    && let Some(last) = last.take()
+                {
+                    cursor.go_on_after(last);
+                    more = true;
+                    break;
+                }
+                last = Some(Arc::clone(&kept.topic));
+                if s.no_local && *kept.from == *self.client_id {
+                    continue;
+                }
+                let at_least_once = kept.at_least_once && s.qos > 0;
+                let id = at_least_once.then(|| (self.fresh_packet_id(), false));
+                self.put_retained(RetainedOut { kept, subscription_id: s.id }, id);
+            }
             if more {
                 self.session.retained.push_front(cursor);
-            }
-            for kept in found {
-                let at_least_once = kept.at_least_once && qos > 0;
-                let id = at_least_once.then(|| (self.fresh_packet_id(), false));
-                self.put_retained(RetainedOut { kept, subscription_id }, id);
             }
         }
         !self.session.retained.is_empty() && self.may_take_retained()
@@ -194,7 +233,7 @@ impl Conn {
 
     pub(super) fn on_puback(&mut self, id: u16) {
         if let Some(i) = self.retained_in_flight.iter().position(|(p, _)| *p == id) {
-            self.retained_in_flight.swap_remove(i);
+            self.retained_in_flight.remove(i);
             self.unanswered -= 1;
             return;
         }

@@ -184,7 +184,8 @@ impl Conn {
             return Ok(());
         }
         let own = p.props.response_topic.is_none_or(|t| self.own_response_topic(t));
-        let kept = Kept::new(topic, p.qos > 0, &p.props.forward(own), p.payload, p.props.expiry);
+        let props = p.props.forward(own);
+        let kept = Kept::new(topic, p.qos > 0, &props, p.payload, p.props.expiry).by(&self.client_id);
         if let Err(Full(why)) = self.shared.retained.admits(&kept) {
             return self.refuse(p, reason::QUOTA_EXCEEDED, why);
         }

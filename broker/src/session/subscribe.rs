@@ -15,9 +15,10 @@ fn unsubscribe_packet(filter: &str) -> Packet {
 impl Conn {
     pub(super) fn on_subscribe(&mut self, s: &Subscribe<'_>) -> Result<(), End> {
         let mut codes = Vec::with_capacity(s.filters.len());
+        let mut wanted = Vec::new();
         for f in &s.filters {
             let code = match self.may_subscribe(f) {
-                Ok(()) => self.subscribe(f, s.subscription_id),
+                Ok(()) => self.subscribe(f, s.subscription_id, &mut wanted),
                 Err((code, why)) => {
                     self.shared.metrics.subscribes_refused.inc();
                     tracing::info!(account = %self.name, filter = %f.filter.escape_debug(), why, "subscribe refused");
@@ -28,6 +29,13 @@ impl Conn {
         }
         // Before the answer: whoever has it hears all that is published from then on.
         self.link.flush()?;
+        // After that: what is retained earlier is found by the cursor, what is later by the router.
+        let as_of = self.shared.retained.now();
+        for (filter, subscription) in wanted {
+            // One delivery a filter: a client that subscribes again and again begins it anew.
+            self.session.retained.retain(|c| *c.filter != *filter);
+            self.session.retained.push_back(Cursor::new(filter, subscription, as_of));
+        }
         encode::suback(&mut self.out, self.terms.version, s.packet_id, &codes);
         Ok(())
     }
@@ -68,21 +76,24 @@ impl Conn {
         }
     }
 
-    /// Gives the granted QoS.
-    fn subscribe(&mut self, f: &SubscribeFilter<'_>, id: Option<u32>) -> u8 {
+    /// Gives the granted QoS; adds to `retained` what is to be given what is retained already.
+    fn subscribe<'a>(
+        &mut self,
+        f: &SubscribeFilter<'a>,
+        id: Option<u32>,
+        retained: &mut Vec<(&'a str, Subscription)>,
+    ) -> u8 {
         // The place of QoS 2, once it is offered.
         let retain_as_published = f.retain_as_published;
         let new = Subscription { qos: f.qos.min(1), id, no_local: f.no_local, retain_as_published };
         let old = self.session.subscriptions.insert(f.filter.to_owned(), new);
-        let retained = match f.retain_handling {
+        let wants = match f.retain_handling {
             RetainHandling::Always => true,
             RetainHandling::IfNew => old.is_none(),
             RetainHandling::Never => false,
         };
-        if retained {
-            // One delivery a filter: a client that subscribes again and again begins it anew.
-            self.session.retained.retain(|c| *c.filter != *f.filter);
-            self.session.retained.push_back(Cursor::new(f.filter, new.qos, id));
+        if wants {
+            retained.push((f.filter, new));
         }
         // The router changes neither QoS nor a missing id of a filter that it knows.
         if old.is_some_and(|o| o.qos != new.qos || (o.id.is_some() && new.id.is_none())) {

@@ -17,7 +17,7 @@ use mw_contract::topics::Internal;
 use mw_contract::{AccountName, CommitNumber, Context, Position};
 use mw_log::{EventLog, LogError, LogReader, frame};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use uuid::Uuid;
 
 use crate::bus::{Bus, BusError, Outbound};
@@ -50,6 +50,8 @@ pub async fn serve(log: Arc<dyn EventLog>, bus: Arc<dyn Bus>) -> Result<(), BusE
     let request_topic = Internal::LogRequest.topic(context);
     bus.subscribe(&request_topic).await?;
     let mut heads = log.subscribe();
+    // Whoever asked before there was somebody to hear it asks again.
+    heads.mark_changed();
     loop {
         tokio::select! {
             m = bus.recv() => {
@@ -131,6 +133,12 @@ fn read_chunk(
     Ok(Some((head, commits)))
 }
 
+/// Commit and position of a wake-up.
+fn read_head(payload: &[u8]) -> Option<Head> {
+    let (c, p) = std::str::from_utf8(payload).ok()?.split_once(' ')?;
+    Some(Head { commit: CommitNumber(c.parse().ok()?), position: Position(p.parse().ok()?) })
+}
+
 struct Asking {
     bus: Arc<dyn Bus>,
     number: u64,
@@ -144,6 +152,8 @@ pub struct RemoteReader {
     chunks: Mutex<tokio::sync::mpsc::Receiver<Bytes>>,
     head: watch::Receiver<Head>,
     head_tx: watch::Sender<Head>,
+    /// The log said something.
+    heard: Arc<Notify>,
 }
 
 impl RemoteReader {
@@ -164,18 +174,17 @@ impl RemoteReader {
             chunks: Mutex::new(chunks),
             head,
             head_tx: head_tx.clone(),
+            heard: Arc::default(),
         });
+        let heard = me.heard.clone();
         tokio::spawn(async move {
             while let Ok(m) = bus.recv().await {
                 if m.topic == mine {
                     // A reader that gave up on a chunk asks again, so a full queue loses nothing.
                     let _ = chunk_tx.try_send(m.payload);
-                } else if m.topic == wake
-                    && let Ok(text) = std::str::from_utf8(&m.payload)
-                    && let Some((c, p)) = text.split_once(' ')
-                    && let (Ok(c), Ok(p)) = (c.parse(), p.parse())
-                {
-                    let h = Head { commit: CommitNumber(c), position: Position(p) };
+                } else if m.topic == wake {
+                    heard.notify_one();
+                    let Some(h) = read_head(&m.payload) else { continue };
                     head_tx.send_if_modified(|old| {
                         if h.commit > old.commit {
                             *old = h;
@@ -211,9 +220,19 @@ impl RemoteReader {
                 ..Outbound::default()
             };
             asking.bus.publish(vec![message]).await.map_err(|e| wire(e.to_string()))?;
-            let deadline = tokio::time::Instant::now() + patience;
+            let asked = tokio::time::Instant::now();
+            let deadline = asked + patience;
             patience = (patience * 2).min(ASK_AGAIN);
-            while let Ok(chunk) = tokio::time::timeout_at(deadline, chunks.recv()).await {
+            loop {
+                let chunk = tokio::select! {
+                    biased;
+                    chunk = chunks.recv() => chunk,
+                    () = self.heard.notified() => {
+                        // It is there, and has not answered: it may not have heard the question.
+                        if asked.elapsed() >= ASK_AGAIN_FIRST { break } else { continue }
+                    }
+                    () = tokio::time::sleep_until(deadline) => break,
+                };
                 let chunk = chunk.ok_or_else(|| wire("the bus has ended"))?;
                 if let Some((head, commits)) = read_chunk(&chunk, first..=asking.number)? {
                     self.head_tx.send_if_modified(|old| {

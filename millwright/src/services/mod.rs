@@ -18,6 +18,7 @@ pub mod up;
 mod views;
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use anyhow::{Context as _, Result};
 use mw_broker::{Broker, BrokerConfig, Limits};
 use mw_contract::Instant;
 use mw_identity::Directory;
+use mw_query_api::health::{self, Health};
 use mw_runtime::bus::in_process::InProcessBus;
 use mw_runtime::{Bus, Clock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -33,6 +35,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::LogFormat;
 use crate::config::Network;
 use data::Data;
+use meters::Meters;
 
 /// The name of the broker's status.
 const BROKER: &str = "broker";
@@ -125,6 +128,19 @@ fn listen(broker: &Broker, network: &Network, tls: &Arc<rustls::ServerConfig>) -
     if let Some(addr) = network.mqtts {
         say(&format!("listening mqtts {}", broker.listen_tls(addr, tls.clone())?));
     }
+    Ok(())
+}
+
+/// The plain listener for supervisors.
+fn ops(
+    addr: Option<SocketAddr>,
+    ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    meters: &Meters,
+) -> Result<()> {
+    let Some(addr) = addr else { return Ok(()) };
+    let meters = meters.clone();
+    let at = health::listen(addr, Health { ready, metrics: Arc::new(move || meters.text()) })?;
+    say(&format!("listening ops {at}"));
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use super::identity::{BrokerLogin, Identity};
 use super::meters::Meters;
 use super::views::{self, Views};
 use super::{
-    BROKER, STOP_WITHIN, Signals, broker_config, check_clock, control, end_sessions, ended, link, listen, logging,
+    BROKER, STOP_WITHIN, Signals, broker_config, check_clock, control, end_sessions, ended, link, listen, logging, ops,
     presence, runtime, say,
 };
 use crate::cli::UpArgs;
@@ -173,6 +173,8 @@ fn start_api(
         Some(s) => Err(format!("service {} has stopped", s.context())),
         None => views.are_live(),
     };
+    let ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync> = Arc::new(ready);
+    ops(config.ops, ready.clone(), meters)?;
     let (clock, jwks, text) = (clock.clone(), login.clone(), meters.clone());
     let metrics = mw_query_api::Metrics::default();
     meters.register(|r| metrics.register(r));
@@ -187,7 +189,7 @@ fn start_api(
         models,
         texts: Texts::Here(Arc::new(Opener(production.vault.clone()))),
         now: Arc::new(move || clock.now()),
-        ready: Arc::new(ready),
+        ready,
         metrics: Arc::new(move || text.text()),
         counts: metrics,
     })?)

@@ -14,15 +14,14 @@ use mw_runtime::ask::Asker;
 use mw_runtime::remote_log::RemoteReader;
 use tokio::sync::{Notify, watch};
 
-use super::ops;
 use crate::cli::BrokerArgs;
 use crate::services::data::Data;
 use crate::services::identity::{BrokerLogin, directory};
 use crate::services::meters::Meters;
 use crate::services::needs::{Needs, what};
 use crate::services::{
-    BROKER, SERVICES, Signals, broker_config, end_sessions, ended, limits, link, listen, logging, presence, runtime,
-    say,
+    BROKER, SERVICES, Signals, broker_config, end_sessions, ended, limits, link, listen, logging, ops, presence,
+    runtime, say,
 };
 use crate::{config, tls};
 
@@ -95,7 +94,8 @@ async fn alone(
     let meters = Meters::default();
     let ready = needs.clone();
     meters.looked_at("millwright_ready", "1 when the service is ready", move || i64::from(ready.ready().is_ok()));
-    ops(ops_addr, &needs, &meters)?;
+    let ready = needs.clone();
+    ops(ops_addr, Arc::new(move || ready.ready()), &meters)?;
 
     let directory = directory()?;
     let verifier = Arc::new(Verifier::new(Arc::default(), Vec::new()));

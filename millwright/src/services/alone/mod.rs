@@ -12,16 +12,14 @@ mod processes;
 mod projections;
 mod query_api;
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use mw_contract::{AccountName, Context, topics};
 use mw_identity::AccountCopy;
 use mw_log::{LogReader, SledLog};
-use mw_query_api::health::{self, Health};
 use mw_runtime::Bus;
 use mw_runtime::ask::{self, Answers};
 use mw_runtime::bus::remote::{RemoteBus, RemoteConfig};
@@ -40,7 +38,7 @@ use super::identity::directory;
 use super::meters::Meters;
 use super::needs::{Needs, what};
 use super::presence::{self, OFFLINE};
-use super::{STOP_WITHIN, Signals, ended, logging, runtime, say};
+use super::{STOP_WITHIN, Signals, ended, logging, ops, runtime, say};
 use crate::config::Service;
 use crate::{client, tls};
 
@@ -107,7 +105,8 @@ impl Alone {
         });
         let others = Mutex::default();
         let alone = Alone { config, account, data, needs, meters, tls, main, others, keeping };
-        ops(alone.config.ops, &alone.needs, &alone.meters)?;
+        let needs = alone.needs.clone();
+        ops(alone.config.ops, Arc::new(move || needs.ready()), &alone.meters)?;
         Ok(alone)
     }
 
@@ -195,16 +194,6 @@ fn remote(
         session,
         will,
     })
-}
-
-/// The listener for supervisors.
-fn ops(addr: Option<SocketAddr>, needs: &Needs, meters: &Meters) -> Result<()> {
-    let Some(addr) = addr else { return Ok(()) };
-    let (needs, meters) = (needs.clone(), meters.clone());
-    let health = Health { ready: Arc::new(move || needs.ready()), metrics: Arc::new(move || meters.text()) };
-    let at = health::listen(addr, health).context("--ops")?;
-    say(&format!("listening ops {at}"));
-    Ok(())
 }
 
 /// Waits for a clean stop, but not for ever.

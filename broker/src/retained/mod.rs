@@ -2,30 +2,35 @@
 //!
 //! Owns them in memory, where new subscribers are served from, and on disk, where a restart finds
 //! them. The router never hears of it: it keeps a hundred at most. A message is seen by subscribers
-//! at once and is durable when its publisher has its acknowledgement. When the disk fails, the
-//! acknowledgements stay away and the write is tried again; everything else goes on.
+//! at once and is durable when its publisher has its acknowledgement; `disk` writes.
 
-use std::collections::{BTreeMap, HashMap};
+mod disk;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use mw_contract::topics::{self, Topic};
 use mw_log::{LogError, NamedValues};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use crate::config::Limits;
-use crate::control::{Control, Lane};
 use crate::metrics::Metrics;
+use crate::registry::Subscription;
+use disk::Disk;
+
+pub(crate) use disk::Waiter;
 
 /// The format of a value on disk.
 const FORMAT: u8 = 1;
-/// How long after a failed write it is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Topics looked at in one step of a delivery, so that no lock is held for long.
 const LOOKED_AT: usize = 1024;
+/// A message of so many bytes may take the place of a smaller one even when there is no room left:
+/// a service that wants to say `offline` after `online` must be able to.
+const SMALL: usize = 1024;
 
 /// One retained message.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,6 +42,11 @@ pub(crate) struct Kept {
     pub payload: Bytes,
     /// When it expires: milliseconds since 1970, for it outlives the process.
     pub deadline_ms: Option<u64>,
+    /// The client id of its publisher, as long as the broker runs; empty for others.
+    pub from: Box<str>,
+    /// When its topic got the first of the messages that led to this one, as [`Retained::now`]
+    /// counts.
+    pub born: u64,
 }
 
 fn now_ms() -> u64 {
@@ -52,7 +62,14 @@ impl Kept {
             props: Bytes::copy_from_slice(props),
             payload: Bytes::copy_from_slice(payload),
             deadline_ms: expiry.map(|s| now_ms().saturating_add(u64::from(s) * 1000)),
+            from: "".into(),
+            born: 0,
         }
+    }
+
+    /// Published by a client.
+    pub fn by(self, client_id: &str) -> Self {
+        Kept { from: client_id.into(), ..self }
     }
 
     /// Seconds left to deliver it: `Ok(None)` without an expiry, `Err` when it has passed.
@@ -90,6 +107,8 @@ impl Kept {
             props: Bytes::copy_from_slice(props),
             payload: Bytes::copy_from_slice(payload),
             deadline_ms: (deadline > 0).then_some(deadline),
+            from: "".into(),
+            born: 0,
         })
     }
 }
@@ -98,25 +117,16 @@ impl Kept {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Full(pub &'static str);
 
-/// Who waits until a change is on disk.
-pub(crate) struct Waiter {
-    pub control: Arc<Control>,
-    pub seq: u64,
-}
-
-impl Waiter {
-    fn release(self) {
-        self.control.release(Lane::RETAINED, self.seq);
-    }
-}
-
 #[derive(Default)]
 struct Memory {
     by_topic: BTreeMap<Arc<str>, Arc<Kept>>,
     bytes: usize,
     /// Retained names of each cell's device: `site/cell`.
     of_cell: HashMap<String, usize>,
-    expiring: usize,
+    /// Those with an expiry, soonest first.
+    expiring: BTreeSet<(u64, Arc<str>)>,
+    /// One more with each message that was put here.
+    stamp: u64,
 }
 
 fn cell_of(topic: &str) -> Option<String> {
@@ -129,7 +139,8 @@ fn cell_of(topic: &str) -> Option<String> {
 impl Memory {
     fn admit(&self, kept: &Kept, limits: &Limits) -> Result<(), Full> {
         let before = self.by_topic.get(&kept.topic).map_or(0, |k| k.size());
-        if self.bytes - before + kept.size() > limits.max_retained_bytes {
+        let small = before > 0 && kept.props.len() + kept.payload.len() <= SMALL;
+        if !small && self.bytes - before + kept.size() > limits.max_retained_bytes {
             return Err(Full("too many bytes are retained"));
         }
         if before > 0 {
@@ -145,20 +156,25 @@ impl Memory {
         Ok(())
     }
 
-    fn put(&mut self, kept: Arc<Kept>) {
-        self.remove(&kept.topic);
+    fn put(&mut self, mut kept: Kept) -> Arc<Kept> {
+        self.stamp += 1;
+        kept.born = self.remove(&kept.topic).map_or(self.stamp, |old| old.born);
         self.bytes += kept.size();
-        self.expiring += usize::from(kept.deadline_ms.is_some());
+        self.expiring.extend(kept.deadline_ms.map(|d| (d, kept.topic.clone())));
         if let Some(c) = cell_of(&kept.topic) {
             *self.of_cell.entry(c).or_default() += 1;
         }
-        self.by_topic.insert(kept.topic.clone(), kept);
+        let kept = Arc::new(kept);
+        self.by_topic.insert(kept.topic.clone(), Arc::clone(&kept));
+        kept
     }
 
-    fn remove(&mut self, topic: &str) -> bool {
-        let Some(old) = self.by_topic.remove(topic) else { return false };
+    fn remove(&mut self, topic: &str) -> Option<Arc<Kept>> {
+        let old = self.by_topic.remove(topic)?;
         self.bytes -= old.size();
-        self.expiring -= usize::from(old.deadline_ms.is_some());
+        if let Some(d) = old.deadline_ms {
+            self.expiring.remove(&(d, old.topic.clone()));
+        }
         if let Some(c) = cell_of(topic)
             && let Some(n) = self.of_cell.get_mut(&c)
         {
@@ -167,28 +183,8 @@ impl Memory {
                 self.of_cell.remove(&c);
             }
         }
-        true
+        Some(old)
     }
-}
-
-#[derive(Default)]
-struct Change {
-    value: Option<Arc<Kept>>,
-    waiters: Vec<Waiter>,
-}
-
-/// What is not on disk yet. Bounded by the topics that may be retained; the waiters are bounded by
-/// the acknowledgements that each connection may have withheld.
-#[derive(Default)]
-struct Dirty {
-    changes: HashMap<Arc<str>, Change>,
-    closing: bool,
-}
-
-#[derive(Default)]
-struct Disk {
-    dirty: Mutex<Dirty>,
-    work: Condvar,
 }
 
 /// All retained messages of a broker.
@@ -196,22 +192,29 @@ pub(crate) struct Retained {
     memory: Mutex<Memory>,
     limits: Limits,
     metrics: Metrics,
-    disk: Option<Arc<Disk>>,
-    writer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    disk: Option<Disk>,
 }
 
-/// Where a delivery of retained messages to one subscription has come to.
+/// Where a delivery of retained messages to one subscription has come to. It holds no message:
+/// what is delivered is what the topic has at that moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor {
     pub filter: Box<str>,
-    pub qos: u8,
-    pub subscription_id: Option<u32>,
+    pub subscription: Subscription,
+    /// Topics that were first retained later are left out: the router delivers those.
+    as_of: u64,
     after: Option<Arc<str>>,
 }
 
 impl Cursor {
-    pub fn new(filter: &str, qos: u8, subscription_id: Option<u32>) -> Self {
-        Cursor { filter: filter.into(), qos, subscription_id, after: None }
+    /// `as_of` is [`Retained::now`] once the router knows the subscription.
+    pub fn new(filter: &str, subscription: Subscription, as_of: u64) -> Self {
+        Cursor { filter: filter.into(), subscription, as_of, after: None }
+    }
+
+    /// Goes on with what comes after this topic.
+    pub fn go_on_after(&mut self, topic: Arc<str>) {
+        self.after = Some(topic);
     }
 
     /// The part of the filter before its first wildcard: all matching topics begin with it, but
@@ -231,7 +234,9 @@ impl Retained {
         if let Some(store) = &store {
             for (topic, bytes) in store.all()? {
                 match Kept::decode(&topic, &bytes) {
-                    Some(k) => memory.put(Arc::new(k)),
+                    Some(k) => {
+                        memory.put(k);
+                    }
                     None => {
                         tracing::error!(topic = %topic.escape_debug(), "a retained message can't be read; it is left out");
                     }
@@ -239,18 +244,14 @@ impl Retained {
             }
         }
         metrics.retained.set(i64::try_from(memory.by_topic.len()).unwrap_or(i64::MAX));
-        let disk = store.is_some().then(Arc::<Disk>::default);
-        let writer = match (store, &disk) {
-            (Some(store), Some(disk)) => {
-                let (disk, metrics) = (disk.clone(), metrics.clone());
-                let run = move || write(&store, &disk, &metrics);
-                let spawned = std::thread::Builder::new().name("mw-retained".to_owned()).spawn(run);
-                Some(spawned.map_err(|e| LogError::Stopped(format!("a thread can't be started: {e}")))?)
-            }
-            _ => None,
-        };
+        let disk = store.map(|s| Disk::start(move |changes| s.write(changes), metrics)).transpose()?;
         let (limits, metrics) = (limits.clone(), metrics.clone());
-        Ok(Arc::new(Retained { memory: Mutex::new(memory), limits, metrics, disk, writer: Mutex::new(writer) }))
+        Ok(Arc::new(Retained { memory: Mutex::new(memory), limits, metrics, disk }))
+    }
+
+    /// Counts the messages that were retained: what is first retained from now on is `born` later.
+    pub fn now(&self) -> u64 {
+        self.memory.lock().stamp
     }
 
     /// Is there room for this message?
@@ -271,9 +272,7 @@ impl Retained {
             memory.remove(&topic);
             None
         } else {
-            let kept = Arc::new(kept);
-            memory.put(kept.clone());
-            Some(kept)
+            Some(memory.put(kept))
         };
         self.metrics.retained.set(i64::try_from(memory.by_topic.len()).unwrap_or(i64::MAX));
         // Under the lock, so that the disk sees changes of a topic in the order of memory.
@@ -281,15 +280,10 @@ impl Retained {
     }
 
     fn change(&self, topic: Arc<str>, value: Option<Arc<Kept>>, waiter: Option<Waiter>) {
-        let Some(disk) = &self.disk else {
-            waiter.into_iter().for_each(Waiter::release);
-            return;
-        };
-        let mut dirty = disk.dirty.lock();
-        let change = dirty.changes.entry(topic).or_default();
-        change.value = value;
-        change.waiters.extend(waiter);
-        disk.work.notify_one();
+        match &self.disk {
+            Some(disk) => disk.change(topic, value, waiter),
+            None => waiter.into_iter().for_each(Waiter::release),
+        }
     }
 
     /// The next messages for a cursor, at most `most`; `false` when there are no more.
@@ -311,7 +305,7 @@ impl Retained {
                 return true;
             }
             last = Some(topic.clone());
-            if topics::matches(&cursor.filter, topic) {
+            if kept.born <= cursor.as_of && topics::matches(&cursor.filter, topic) {
                 found += 1;
                 each(kept.clone());
             }
@@ -322,12 +316,8 @@ impl Retained {
     /// Removes what has expired.
     pub fn expire(&self) {
         let mut memory = self.memory.lock();
-        if memory.expiring == 0 {
-            return;
-        }
-        let over: Vec<Arc<str>> =
-            memory.by_topic.values().filter(|k| k.remaining().is_err()).map(|k| k.topic.clone()).collect();
-        for topic in over {
+        let now = now_ms();
+        while let Some((_, topic)) = memory.expiring.first().filter(|(d, _)| *d <= now).cloned() {
             memory.remove(&topic);
             self.change(topic, None, None);
         }
@@ -350,13 +340,7 @@ impl Retained {
     /// Writes what is left, and ends.
     pub fn close(&self) {
         if let Some(disk) = &self.disk {
-            disk.dirty.lock().closing = true;
-            disk.work.notify_one();
-        }
-        let writer = self.writer.lock().take();
-        if let Some(w) = writer {
-            // A panic has been reported on its way.
-            let _ = w.join();
+            disk.close();
         }
     }
 }
@@ -367,47 +351,12 @@ impl Drop for Retained {
     }
 }
 
-/// The writer's thread: everything that changed while the last write went on is one write.
-fn write(store: &NamedValues, disk: &Disk, metrics: &Metrics) {
-    loop {
-        let (changes, closing) = {
-            let mut dirty = disk.dirty.lock();
-            while dirty.changes.is_empty() && !dirty.closing {
-                disk.work.wait(&mut dirty);
-            }
-            (std::mem::take(&mut dirty.changes), dirty.closing)
-        };
-        if changes.is_empty() {
-            return;
-        }
-        let values: Vec<_> =
-            changes.iter().map(|(t, c)| (t.to_string(), c.value.as_ref().map(|k| k.encode()))).collect();
-        match store.write(&values) {
-            Ok(()) => changes.into_values().flat_map(|c| c.waiters).for_each(Waiter::release),
-            Err(e) => {
-                metrics.retained_failed.inc();
-                tracing::error!(error = %e, messages = values.len(), "retained messages can't be written");
-                let mut dirty = disk.dirty.lock();
-                for (topic, mut failed) in changes {
-                    let newer = dirty
-                        .changes
-                        .entry(topic)
-                        .or_insert_with(|| Change { value: failed.value.take(), waiters: Vec::new() });
-                    failed.waiters.append(&mut newer.waiters);
-                    newer.waiters = failed.waiters;
-                }
-                if closing {
-                    return;
-                }
-                disk.work.wait_for(&mut dirty, TRY_AGAIN);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::control::Control;
 
     fn open(dir: Option<&Path>, limits: Limits) -> Arc<Retained> {
         Retained::open(dir, &limits, &Metrics::default()).unwrap()
@@ -420,7 +369,7 @@ mod tests {
 
     /// topic=payload of everything that a filter matches.
     fn all(r: &Retained, filter: &str) -> Vec<String> {
-        let mut cursor = Cursor::new(filter, 1, None);
+        let mut cursor = Cursor::new(filter, Subscription::default(), u64::MAX);
         let mut found = Vec::new();
         while r.next(&mut cursor, 3, |k| found.push(format!("{}={}", k.topic, String::from_utf8_lossy(&k.payload)))) {}
         found
@@ -505,8 +454,14 @@ mod tests {
         assert_eq!(set(&r, "another", "x"), Err(Full("too many messages are retained")));
         set(&r, &of("c1", 1), "").unwrap();
         set(&r, &of("c1", 3), "x").unwrap();
-        assert_eq!(set(&r, "other", &"x".repeat(400)), Err(Full("too many bytes are retained")));
+        assert_eq!(set(&r, "other", &"x".repeat(SMALL + 1)), Err(Full("too many bytes are retained")));
         assert_eq!(all(&r, "other"), ["other=x"]);
+        let small = "x".repeat(SMALL);
+        set(&r, "other", &small).unwrap();
+        set(&r, &of("c1", 3), "").unwrap();
+        assert_eq!(set(&r, "another", "x"), Err(Full("too many bytes are retained")));
+        set(&r, "other", "x").unwrap();
+        set(&r, "another", "x").unwrap();
     }
 
     #[test]
@@ -514,8 +469,22 @@ mod tests {
         let r = open(None, Limits::default());
         r.set(Kept { deadline_ms: Some(1), ..Kept::new("over", true, b"", b"x", None) }, None);
         r.set(Kept::new("later", true, b"", b"x", Some(60)), None);
+        r.set(Kept { deadline_ms: Some(1), ..Kept::new("said again", true, b"", b"x", None) }, None);
+        r.set(Kept::new("said again", true, b"", b"x", None), None);
         r.expire();
-        assert_eq!(all(&r, "#"), ["later=x"]);
+        assert_eq!(all(&r, "#"), ["later=x", "said again=x"]);
+    }
+
+    #[test]
+    fn a_cursor_leaves_out_what_was_first_retained_after_its_subscription() {
+        let r = open(None, Limits::default());
+        set(&r, "a", "old").unwrap();
+        let mut cursor = Cursor::new("#", Subscription::default(), r.now());
+        set(&r, "a", "new").unwrap();
+        set(&r, "b", "x").unwrap();
+        let mut found = Vec::new();
+        assert!(!r.next(&mut cursor, 10, |k| found.push((k.topic.to_string(), k.payload.clone()))));
+        assert_eq!(found, [("a".to_owned(), Bytes::from("new"))], "the newest of what it had at that time");
     }
 
     #[test]

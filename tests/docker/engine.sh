@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Makes sure that a container engine answers: installs and starts one where that is possible.
+# Exit 75 with one line when it is not.
+set -euo pipefail
+no() { echo "no container engine: $1" >&2; exit 75; }
+
+missing=()
+command -v docker >/dev/null 2>&1 || missing+=(docker.io)
+docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null 2>&1 || missing+=(docker-compose)
+command -v debootstrap >/dev/null 2>&1 || missing+=(debootstrap)
+docker info >/dev/null 2>&1 || command -v dockerd >/dev/null 2>&1 || missing+=(docker.io)
+if [ ${#missing[@]} -gt 0 ]; then
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || no "install ${missing[*]} first"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" iptables >/dev/null ||
+        no "${missing[*]} could not be installed"
+fi
+docker info >/dev/null 2>&1 && exit 0
+[ "$(id -u)" = 0 ] || no "the daemon does not run, and only root can start it"
+log=$(mktemp /tmp/dockerd.XXXXXX.log)
+# It outlives this script: the tests talk to it.
+setsid dockerd >"$log" 2>&1 </dev/null &
+for _ in $(seq 60); do
+    docker info >/dev/null 2>&1 && exit 0
+    sleep 0.5
+done
+no "dockerd did not start; the end of $log: $(tail -n 1 "$log")"
