@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 DATA ?= ./millwright-data
 
-.PHONY: up build test lint deny torture bench mutants clean
+.PHONY: up build image test test-services test-docker test-versions lint deny torture bench mutants clean
 
 up: ## build and start the demo system
 	cargo build --release -p millwright
@@ -16,6 +16,21 @@ test: ## everything that must hold; needs mosquitto clients and curl for the bla
 	./tests/prepare.sh
 	cargo build -p millwright
 	cargo test --workspace
+
+image: ## the container image, millwright:latest
+	docker build -t millwright .
+
+test-services: ## the same black-box tests against every service in a process of its own
+	./tests/prepare.sh
+	cargo build -p millwright
+	MILLWRIGHT_SYSTEM=services cargo test -p mw-blackbox
+
+test-docker: ## the stack of compose/ under everything that can happen to containers; needs root or an engine
+	MILLWRIGHT_DOCKER=$${MILLWRIGHT_DOCKER:-try} cargo test -p mw-blackbox --test stack -- --nocapture --test-threads 1
+
+test-versions: ## services of this commit together with those of the commit that last changed what they say to each other
+	cargo build -p millwright
+	MILLWRIGHT_PREVIOUS_BIN=$$(./tests/previous.sh) cargo test -p mw-blackbox --test services replaced -- --nocapture
 
 lint: ## format and clippy, warnings are errors
 	cargo fmt --all --check

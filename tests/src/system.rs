@@ -92,13 +92,14 @@ impl System {
                 Self::start(data, &args, &[])
             }
             Mode::Services => Self::services(data, rate_limit(), &SERVICES),
-            Mode::Compose => {
-                let stack = Stack::up(data, rate_limit());
-                let listeners = stack.listeners();
-                let lines = vec!["ready".to_owned()];
-                System { parts: Parts::Containers(stack), listeners, lines, data: data.into(), rate_limit: None }
-            }
+            Mode::Compose => Self::of_stack(Stack::up(data, rate_limit()), data),
         }
+    }
+
+    /// Containers that run already.
+    pub fn of_stack(stack: Stack, data: &Path) -> System {
+        let (listeners, lines) = (stack.listeners(), vec!["ready".to_owned()]);
+        System { parts: Parts::Containers(stack), listeners, lines, data: data.into(), rate_limit: None }
     }
 
     /// Every service in a process of its own, started in this order. The broker takes free ports at

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +25,8 @@ use crate::bus::{Bus, BusError, Outbound};
 pub const WIRE_VERSION: u8 = 1;
 /// Questions that are worked on at once; more wait in the bus.
 const AT_ONCE: usize = 256;
+/// How long an answer is waited for after there was none the last time.
+const WHILE_SILENT: Duration = Duration::from_secs(1);
 
 #[derive(Serialize, Deserialize)]
 struct Question {
@@ -108,6 +110,8 @@ pub struct Asker {
     bus: Arc<dyn Bus>,
     next: AtomicU64,
     waiting: Arc<Waiting>,
+    /// The last question had no answer, and nothing was heard since.
+    silent: Arc<AtomicBool>,
 }
 
 /// Forgets a question whose asker has gone away.
@@ -150,9 +154,12 @@ impl Asker {
             // An answer to an earlier life of this service must not be taken for ours.
             next: AtomicU64::new(Uuid::new_v4().as_u64_pair().0 >> 1),
             waiting: waiting.clone(),
+            silent: Arc::default(),
         };
+        let silent = asker.silent.clone();
         tokio::spawn(async move {
             while let Ok(m) = bus.recv().await {
+                silent.store(false, Ordering::Relaxed);
                 if m.topic == keys {
                     news.notify_one();
                     continue;
@@ -189,7 +196,15 @@ impl Asker {
             sent.await.map_err(|_| silent())?;
             answer.await.map_err(|_| silent())
         };
-        let a = tokio::time::timeout(within, asked).await.map_err(|_| silent())??;
+        // Whoever waits for somebody who is known to be away should hear of it soon.
+        let within = if self.silent.load(Ordering::Relaxed) { within.min(WHILE_SILENT) } else { within };
+        let a = match tokio::time::timeout(within, asked).await {
+            Ok(a) => a?,
+            Err(_) => {
+                self.silent.store(true, Ordering::Relaxed);
+                return Err(silent());
+            }
+        };
         match (a.body, a.error) {
             (Some(body), _) => Ok(body),
             (None, reason) => {

@@ -18,7 +18,7 @@ use crate::directory::Directory;
 use crate::login::{Grant, LogIns, Login, LoginError};
 
 /// How long a log-in may take, waiting in line included.
-const LOG_IN: Duration = Duration::from_secs(8);
+const LOG_IN: Duration = Duration::from_secs(5);
 /// How long the public keys are waited for: they are at hand there.
 const KEYS: Duration = Duration::from_secs(1);
 /// How long the asker's copy of the accounts may stay behind an answer.

@@ -27,6 +27,10 @@ const FORMAT: u8 = 1;
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 /// How often the keys are asked for without a cause, should the news of a new one be lost.
 const KEYS_EVERY: Duration = Duration::from_secs(60);
+/// The least time between two questions: tokens with made-up keys must not become a load.
+const BETWEEN: Duration = Duration::from_millis(100);
+/// How long a token waits for its key.
+const REFRESH: Duration = Duration::from_secs(1);
 /// How often it is checked that identity's log still is the one that the copy was made from.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
 
@@ -68,6 +72,10 @@ pub struct AccountCopy {
     /// Held while the file is written.
     writing: Mutex<()>,
     known: watch::Sender<bool>,
+    /// Somebody wants the keys asked for now.
+    wanted: Notify,
+    /// Counts how often they were.
+    asked: watch::Sender<u64>,
 }
 
 impl AccountCopy {
@@ -81,6 +89,8 @@ impl AccountCopy {
             mark: Mutex::default(),
             writing: Mutex::new(()),
             known: watch::Sender::new(false),
+            wanted: Notify::new(),
+            asked: watch::Sender::new(0),
         };
         match copy.load() {
             Ok(true) => {
@@ -232,7 +242,17 @@ impl AccountCopy {
     /// to time.
     pub async fn follow_keys(self: Arc<Self>, login: Arc<RemoteLogin>, news: Arc<Notify>) {
         loop {
-            let wait = match login.keys().await {
+            let asked = tokio::select! {
+                asked = login.keys() => Some(asked),
+                // The question may have been asked before there was somebody to hear it.
+                () = news.notified() => None,
+                () = self.wanted.notified() => None,
+            };
+            let Some(asked) = asked else {
+                tokio::time::sleep(BETWEEN).await;
+                continue;
+            };
+            let wait = match asked {
                 Ok(document) => match JwkSet::from_json(document.to_string().as_bytes()) {
                     Ok(keys) => {
                         if let Some(verifier) = &self.verifier {
@@ -254,8 +274,22 @@ impl AccountCopy {
                     TRY_AGAIN
                 }
             };
-            let _ = tokio::time::timeout(wait, news.notified()).await;
+            self.asked.send_modify(|n| *n += 1);
+            tokio::time::sleep(BETWEEN).await;
+            tokio::select! {
+                () = news.notified() => {}
+                () = self.wanted.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
         }
+    }
+
+    /// Has the keys asked for, because a token names one that is not known here; waits until that
+    /// was done, a second at most.
+    pub async fn refresh_keys(&self) {
+        let mut asked = self.asked.subscribe();
+        self.wanted.notify_one();
+        let _ = tokio::time::timeout(REFRESH, asked.changed()).await;
     }
 
     /// The document of `/.well-known/jwks.json`.

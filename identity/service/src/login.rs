@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use zeroize::Zeroizing;
 
 use crate::cache::SuccessCache;
+use crate::copy::AccountCopy;
 use crate::directory::Directory;
 use crate::error::IdentityError;
 use crate::keys::KeyRing;
@@ -162,6 +163,23 @@ impl TokenGate {
         let account = self.directory.get(&claims.sub).ok_or(TokenError::Account)?;
         let account = Arc::new(claims.effective(&account)?);
         Ok(Verified { account, expires_at: claims.expires_at, claims })
+    }
+}
+
+impl TokenGate {
+    /// The same where the keys are made in another process: a token whose key is not known here yet
+    /// has the keys asked for first.
+    ///
+    /// # Errors
+    /// What is wrong with the token or its account.
+    pub async fn verify_fresh(&self, token: &str, copy: Option<&AccountCopy>) -> Result<Verified, TokenError> {
+        match (self.verify_token(token), copy) {
+            (Err(TokenError::Key), Some(copy)) => {
+                copy.refresh_keys().await;
+                self.verify_token(token)
+            }
+            (result, _) => result,
+        }
     }
 }
 

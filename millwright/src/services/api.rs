@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use mw_contract::Sealed;
-use mw_identity::{Grant, LogIns, LoginError, TokenGate, TrustedIssuer};
+use mw_identity::{AccountCopy, Grant, LogIns, LoginError, TokenGate, TrustedIssuer};
 use mw_query_api::{Identity as ApiIdentity, RemoteTexts, TokenAnswer, TokenForm, TokenRefusal};
 use mw_runtime::ask::Asker;
 
@@ -32,6 +32,8 @@ pub struct Asked {
     pub logins: Arc<dyn LogIns>,
     /// The document of `/.well-known/jwks.json`.
     pub jwks: Arc<dyn Fn() -> serde_json::Value + Send + Sync>,
+    /// Where the keys come from, when they are made elsewhere.
+    pub copy: Option<Arc<AccountCopy>>,
 }
 
 fn refused(e: LoginError) -> TokenRefusal {
@@ -44,8 +46,8 @@ fn refused(e: LoginError) -> TokenRefusal {
 
 #[async_trait]
 impl ApiIdentity for Asked {
-    fn verify(&self, token: &str) -> Result<Arc<mw_policy::Account>, String> {
-        self.gate.verify_token(token).map(|v| v.account).map_err(|e| e.to_string())
+    async fn verify(&self, token: &str) -> Result<Arc<mw_policy::Account>, String> {
+        self.gate.verify_fresh(token, self.copy.as_deref()).await.map(|v| v.account).map_err(|e| e.to_string())
     }
 
     async fn token(&self, form: TokenForm, from: Option<IpAddr>) -> Result<TokenAnswer, TokenRefusal> {

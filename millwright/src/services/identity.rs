@@ -15,8 +15,8 @@ use mw_identity::secrets::HashCost;
 use mw_identity::throttle::Limits;
 use mw_identity::tokens::UnixSeconds;
 use mw_identity::{
-    Directory, Feed, IdentityDomain, KeyRing, LogIns, Login, LoginError, SecretStore, TokenGate, TrustedIssuer,
-    Verifier,
+    AccountCopy, Directory, Feed, IdentityDomain, KeyRing, LogIns, Login, LoginError, SecretStore, TokenGate,
+    TrustedIssuer, Verifier,
 };
 use mw_log::{LocalReader, LogReader, SledLog};
 use mw_runtime::metrics::Metrics;
@@ -132,6 +132,8 @@ pub struct BrokerLogin {
     pub logins: Arc<dyn LogIns>,
     /// Are the accounts known here yet?
     pub known: watch::Receiver<bool>,
+    /// Where they and the keys come from, when identity is elsewhere.
+    pub copy: Option<Arc<AccountCopy>>,
     /// Service accounts and their secrets, from the configuration.
     pub services: Vec<(AccountName, String)>,
 }
@@ -165,7 +167,7 @@ impl Authenticator for BrokerLogin {
         let password = std::str::from_utf8(password).map_err(|_| AuthFailure::BadCredentials)?;
         // A token has two dots between base64url; no secret that the product makes has any.
         if password.bytes().filter(|b| *b == b'.').count() == 2 && password.starts_with("ey") {
-            let v = self.gate.verify_token(password).map_err(|e| {
+            let v = self.gate.verify_fresh(password, self.copy.as_deref()).await.map_err(|e| {
                 tracing::debug!(account = username, error = %e, "a token was refused");
                 AuthFailure::BadCredentials
             })?;

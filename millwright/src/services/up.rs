@@ -58,6 +58,7 @@ async fn up(config: Up) -> Result<ExitCode> {
         gate: identity.login.gate().clone(),
         logins: identity.login.clone(),
         known: watch::channel(true).1,
+        copy: None,
         services: Vec::new(),
     };
     let broker = Arc::new(Broker::start(broker_config(&config.network, &data), Arc::new(login))?);
@@ -185,6 +186,7 @@ fn start_api(
             gate: login.gate().clone(),
             logins: login.clone(),
             jwks: Arc::new(move || jwks.jwks()),
+            copy: None,
         }),
         models,
         texts: Texts::Here(Arc::new(Opener(production.vault.clone()))),

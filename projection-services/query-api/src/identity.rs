@@ -54,7 +54,7 @@ pub enum TokenRefusal {
 #[async_trait]
 pub trait Identity: Send + Sync + 'static {
     /// The account under a good token, as far as the token allows it. `Err` says why not, for the log.
-    fn verify(&self, token: &str) -> Result<Arc<Account>, String>;
+    async fn verify(&self, token: &str) -> Result<Arc<Account>, String>;
 
     /// Grants or refuses a token.
     async fn token(&self, form: TokenForm, from: Option<IpAddr>) -> Result<TokenAnswer, TokenRefusal>;
@@ -93,7 +93,7 @@ impl FromRequestParts<State> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
         let token = bearer(parts)
             .ok_or_else(|| Problem::unauthorized("send Authorization: Bearer with a token of POST /v1/token"))?;
-        state.identity.verify(token).map(Caller).map_err(|why| {
+        state.identity.verify(token).await.map(Caller).map_err(|why| {
             tracing::debug!(reason = %why, "a token was refused");
             Problem::unauthorized("the token is not valid, has ended, or its account is disabled; get a new one")
         })

@@ -121,6 +121,8 @@ impl RemoteBus {
     pub fn start(config: RemoteConfig) -> Self {
         let address = format!("{}:{}", config.host, config.port);
         let manual = config.session.is_some();
+        // Of the few connections of a service one speaks for all of them.
+        let loud = config.will.is_some();
         let options = options(config);
         let shared = Arc::new(Shared {
             outbox: Mutex::new(Outbox {
@@ -137,8 +139,14 @@ impl RemoteBus {
         let (inbox_tx, inbox_rx) = mpsc::channel(INBOX);
         let (connected_tx, connected) = watch::channel(false);
         let (trouble_tx, trouble) = watch::channel(None);
-        let poller =
-            Poller { shared: shared.clone(), inbox: inbox_tx, connected: connected_tx, trouble: trouble_tx, manual };
+        let poller = Poller {
+            shared: shared.clone(),
+            inbox: inbox_tx,
+            connected: connected_tx,
+            trouble: trouble_tx,
+            manual,
+            loud,
+        };
         let tasks = [tokio::spawn(poller.run(options, address.clone())), tokio::spawn(send(shared.clone()))];
         RemoteBus { shared, inbox: tokio::sync::Mutex::new(inbox_rx), address, connected, trouble, tasks }
     }
@@ -206,6 +214,7 @@ struct Poller {
     connected: watch::Sender<bool>,
     trouble: watch::Sender<Option<String>>,
     manual: bool,
+    loud: bool,
 }
 
 impl Poller {
@@ -223,13 +232,16 @@ impl Poller {
                 out.waiting = again;
             }
             let first = self.trouble.send_replace(Some(format!("{address}: {why}"))).is_none();
-            if self.connected.send_replace(false) {
-                tracing::warn!(%address, error = %why, "lost the broker; trying again");
+            let was_there = self.connected.send_replace(false);
+            if was_there {
                 pause = Duration::from_millis(50);
-            } else if first {
+            }
+            if self.loud && was_there {
+                tracing::warn!(%address, error = %why, "lost the broker; trying again");
+            } else if self.loud && first {
                 tracing::warn!(%address, error = %why, "no connection to the broker yet; trying again");
             } else {
-                tracing::debug!(%address, error = %why, "no connection to the broker yet; trying again");
+                tracing::debug!(%address, error = %why, "no connection to the broker; trying again");
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -241,7 +253,9 @@ impl Poller {
         loop {
             match events.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                    tracing::info!(%address, "connected to the broker");
+                    if self.loud {
+                        tracing::info!(%address, "connected to the broker");
+                    }
                     if let Err(e) = self.subscribe_all(&client) {
                         return e;
                     }

@@ -106,6 +106,7 @@ async fn alone(
         gate: TokenGate { directory: directory.clone(), verifier },
         logins: Arc::new(Later(login_rx)),
         known: copy.known(),
+        copy: Some(copy.clone()),
         services,
     };
     let broker = Arc::new(Broker::start(broker_config(network, data), Arc::new(login))?);

@@ -64,7 +64,11 @@ async fn serve(alone: Arc<Alone>, mut signals: Signals, config: QueryApi) -> Res
         identity: Arc::new(Asked {
             gate: TokenGate { directory, verifier },
             logins: login,
-            jwks: Arc::new(move || copy.jwks()),
+            jwks: {
+                let copy = copy.clone();
+                Arc::new(move || copy.jwks())
+            },
+            copy: Some(copy),
         }),
         models,
         texts: Texts::Elsewhere(Arc::new(AskedTexts(asks))),

@@ -60,7 +60,7 @@ impl Accounts for People {
 
 #[async_trait]
 impl Identity for People {
-    fn verify(&self, token: &str) -> Result<Arc<Account>, String> {
+    async fn verify(&self, token: &str) -> Result<Arc<Account>, String> {
         self.0.get(token).cloned().ok_or_else(|| "unknown".to_owned())
     }
 
