@@ -9,6 +9,7 @@ use mw_contract::{AccountName, Instant};
 use serde::Deserialize;
 
 use crate::cli::{Common, DemoArgs, Listeners, LogFormat, QueryApiArgs, ServiceArgs, UpArgs};
+use crate::services::SERVICES;
 
 /// `millwright.toml`: the same names as the flags, with underscores.
 #[derive(Deserialize, Default)]
@@ -329,15 +330,11 @@ pub fn query_api(args: &QueryApiArgs, base: &Base) -> Result<QueryApi> {
 pub fn service_secrets(dir: Option<&Path>, file: &File) -> Result<Vec<(AccountName, String)>> {
     let mut files = file.service_secrets.clone();
     if let Some(dir) = dir {
-        for entry in std::fs::read_dir(dir).with_context(|| format!("--service-secrets {}", dir.display()))? {
-            let path = entry.with_context(|| format!("--service-secrets {}", dir.display()))?.path();
-            // A mounted directory may hold links and dot files of whoever mounted it.
-            match path.file_name().and_then(|n| n.to_str()) {
-                Some(name) if path.is_file() && !name.starts_with('.') => {
-                    files.insert(name.to_owned(), path);
-                }
-                _ => {}
-            }
+        // The directory may hold other things too: certificates, links of whoever mounted it.
+        let there = SERVICES.iter().map(|name| ((*name).to_owned(), dir.join(name)));
+        files.extend(there.filter(|(_, path)| path.exists()));
+        if files.is_empty() {
+            bail!("--service-secrets {}: it has no file named by a service ({})", dir.display(), SERVICES.join(", "));
         }
     }
     let mut found = Vec::new();

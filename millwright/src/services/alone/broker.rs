@@ -44,6 +44,9 @@ pub fn run(args: &BrokerArgs) -> Result<ExitCode> {
     if services.is_empty() {
         bail!("no service could connect: give --service-secrets DIR, as `millwright init` makes it");
     }
+    for name in SERVICES.iter().filter(|s| services.iter().all(|(n, _)| n.as_str() != **s)) {
+        tracing::warn!("service {name} has no secret here: it can't connect");
+    }
     runtime()?.block_on(async {
         let signals = Signals::new()?;
         let data = Data::lock(&base.data)?;
