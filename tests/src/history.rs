@@ -19,8 +19,16 @@ pub fn replay(data: &Path, context: &str, more: &[&str], each: impl FnMut(Value)
 }
 
 /// The same of a running system, wherever its data is.
-pub fn replay_of(system: &System, context: &str, each: impl FnMut(Value)) {
-    read(&mut system.command(&["replay", "--context", context, "--format", "jsonl"]), context, each);
+pub fn replay_of(system: &System, context: &str, more: &[&str], each: impl FnMut(Value)) {
+    let args = [&["replay", "--context", context, "--format", "jsonl"], more].concat();
+    read(&mut system.command(&args), context, each);
+}
+
+/// All of a running system.
+pub fn all_of(system: &System, context: &str, more: &[&str]) -> Vec<Value> {
+    let mut events = Vec::new();
+    replay_of(system, context, more, |e| events.push(e));
+    events
 }
 
 fn read(command: &mut Command, context: &str, mut each: impl FnMut(Value)) {

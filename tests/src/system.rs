@@ -297,6 +297,18 @@ impl System {
         command
     }
 
+    /// The same as a line of a shell script that passes its arguments on.
+    pub fn shell(&self) -> String {
+        let quiet = "RUST_LOG=off exec";
+        match &self.parts {
+            Parts::One(_) => format!("{quiet} {:?} \"$@\"", binary()),
+            Parts::Many(_) => format!("{quiet} {:?} \"$@\" --data {:?}", binary(), self.data_of("production")),
+            Parts::Containers(stack) => {
+                format!("exec docker exec -e RUST_LOG=off {} /millwright \"$@\"", stack.id("production"))
+            }
+        }
+    }
+
     /// Another run of the same program on the same data directory, to its end.
     pub fn run(&self, args: &[&str]) -> Ended {
         self.run_with(args, &[])

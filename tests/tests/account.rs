@@ -105,7 +105,7 @@ fn an_account_is_added_granted_disabled_and_enabled() {
     assert_eq!(open.ask_token("welder-1", secret).status, 200);
 
     // All of it is history, and no secret is in it.
-    let log = history::all(dir.path(), "identity", &[]);
+    let log = history::all_of(&system, "identity", &[]);
     let welder: Vec<&str> =
         log.iter().filter(|e| e["payload"]["account"] == "welder-1").map(|e| e["type"].as_str().unwrap()).collect();
     let told = ["AccountAdded", "AccountGranted", "AccountRevoked", "AccountDisabled", "AccountEnabled"];

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mw_blackbox::mosquitto::{self, Protocol};
 use mw_blackbox::mqtt::{Connection, Incoming};
+use mw_blackbox::system::Mode;
 use mw_blackbox::{Commands, Http, SECRET, SITE, System, history, story};
 use serde_json::{Value, json};
 
@@ -331,12 +332,15 @@ fn it_says_where_it_listens_and_stops_when_it_is_told_to() {
         assert!(system.addr(name).ip().is_loopback() && system.port(name) > 0, "{:?}", system.lines);
     }
     assert_eq!(system.lines.last().map(String::as_str), Some("ready"));
-    assert_eq!(system.lines.iter().filter(|l| l.starts_with("listening ")).count(), 3, "{:?}", system.lines);
+    if Mode::chosen() == Mode::Up {
+        assert_eq!(system.lines.iter().filter(|l| l.starts_with("listening ")).count(), 3, "{:?}", system.lines);
+    }
     let create = story::create(&story::new_id(), "bracket-10", 1);
     Commands::connect(&system, "planner-1", "stop").accepted(&create);
     let (code, took) = system.terminate();
     assert_eq!(code, Some(0));
-    assert!(took < Duration::from_secs(20), "{took:?}");
+    let parts = if Mode::chosen() == Mode::Up { 1 } else { 7 };
+    assert!(took < parts * Duration::from_secs(20), "{took:?}");
     // What was accepted is there after a clean stop, and nothing of the demo is made twice.
     let system = System::demo(dir.path());
     let again = Commands::connect(&system, "planner-1", "stop").call(&create);

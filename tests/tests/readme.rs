@@ -31,10 +31,14 @@ fn the_tour_of_the_readme_works_as_it_is_written() {
     // Only the ports differ: a test takes free ones.
     let script = tour()
         .replace("MQTT=1883", &format!("MQTT={}", system.port("mqtt")))
+        .replace("millwright-data/tls/ca.pem", &system.ca().to_string_lossy())
         .replace("localhost:8443", &format!("localhost:{}", system.port("https")));
     assert!(script.lines().count() > 30, "the tour was not found");
     std::fs::create_dir_all(dir.path().join("target/release")).unwrap();
-    std::os::unix::fs::symlink(mw_blackbox::system::binary(), dir.path().join("target/release/millwright")).unwrap();
+    // The program that the reader has built, on the data of this system.
+    let program = dir.path().join("target/release/millwright");
+    std::fs::write(&program, format!("#!/bin/sh\n{}\n", system.shell())).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let out = Command::new("bash").args(["-u", "-c", &script]).current_dir(dir.path()).output().unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
     let wrong = String::from_utf8_lossy(&out.stderr);

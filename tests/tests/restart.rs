@@ -100,7 +100,7 @@ fn nothing_acknowledged_is_lost_and_nothing_acts_twice() {
     }
 
     // And in the log each acted exactly as its reply says.
-    let log = history::all(dir.path(), "production", &[]);
+    let log = history::all_of(&running, "production", &[]);
     let positions: Vec<u64> = log.iter().map(|e| e["position"].as_u64().unwrap()).collect();
     assert_eq!(positions, (1..=log.len() as u64).collect::<Vec<_>>(), "positions have no gaps");
     let by_command = history::by_command(&log);

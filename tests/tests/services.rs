@@ -172,7 +172,7 @@ fn an_order_crosses_all_of_them_and_each_keeps_its_own_store() {
 
     // Nobody but its own service reads what goes between them.
     for (account, secret) in [("admin", SECRET.to_owned()), ("processes", secret_of(dir.path(), "processes"))] {
-        let mut other = connect(&system, account, &secret, "curious").expect("connects");
+        let mut other = connect(&system, account, &secret, &format!("curious-{account}")).expect("connects");
         for filter in ["mw/v1/-/log/identity/ask", "mw/v1/-/log/production/rsp/projections", "mw/v1/-/log/#", "#"] {
             assert!(other.subscribe(filter).unwrap() >= 0x80, "{account} {filter}");
         }

@@ -24,6 +24,9 @@ fn refused(ended: &Ended, names: &[&str]) {
 
 #[test]
 fn a_taken_port_is_one_line_and_exit_2() {
+    if !mw_blackbox::system::needs_up("it is about the arguments of `up`") {
+        return;
+    }
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     for flag in ["--mqtt", "--mqtts", "--https"] {
@@ -38,6 +41,9 @@ fn a_taken_port_is_one_line_and_exit_2() {
 
 #[test]
 fn a_data_directory_in_use_is_one_line_and_exit_2() {
+    if !mw_blackbox::system::needs_up("it is about the arguments of `up`") {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let system = System::demo(dir.path());
     let second = up(dir.path(), &[&FREE[..], &["--demo"]].concat());
@@ -49,6 +55,9 @@ fn a_data_directory_in_use_is_one_line_and_exit_2() {
 
 #[test]
 fn a_bad_configuration_is_one_line_and_exit_2() {
+    if !mw_blackbox::system::needs_up("it is about the arguments of `up`") {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("millwright.toml");
     let path = file.to_string_lossy().into_owned();
@@ -74,6 +83,9 @@ fn a_bad_configuration_is_one_line_and_exit_2() {
 
 #[test]
 fn open_doors_must_be_asked_for() {
+    if !mw_blackbox::system::needs_up("it is about the arguments of `up`") {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let mut open_mqtt = FREE.to_vec();
     open_mqtt[1] = "0.0.0.0:0";
@@ -93,6 +105,9 @@ fn open_doors_must_be_asked_for() {
 
 #[test]
 fn a_listener_can_be_turned_off() {
+    if !mw_blackbox::system::needs_up("it is about the arguments of `up`") {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let args = ["up", "--demo", "--mqtt", "off", "--mqtts", "127.0.0.1:0", "--https", "127.0.0.1:0"];
     let system = System::start(dir.path(), &args, &[]);
@@ -101,6 +116,9 @@ fn a_listener_can_be_turned_off() {
 
 #[test]
 fn a_variable_wins_over_the_file_and_a_flag_over_both() {
+    if !mw_blackbox::system::needs_up("it is about the arguments of `up`") {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("millwright.toml");
     std::fs::write(&file, "demo = true\nmqtt = \"off\"\nmqtts = \"off\"\nhttps = \"127.0.0.1:1\"\n").unwrap();
@@ -118,6 +136,9 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
 
 #[test]
 fn the_first_start_tells_the_secret_of_its_admin_once() {
+    if !mw_blackbox::system::needs_up("it is about the arguments of `up`") {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let args = [&["up"], &FREE[..]].concat();

@@ -4,13 +4,19 @@
 //! A question is JSON on `mw/v1/-/log/{context}/ask`, an answer JSON on `…/answer/{asker}`. Both
 //! carry the format's version, so that services of two versions can work together while one
 //! replaces the other: a version may add members, and whoever does not know them passes over them.
+//!
+//! A question that gets no answer is sent again under its number, for it may have come before there
+//! was somebody to hear it; the owner works on each number once and gives the same answer again.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use lru::LruCache;
 use mw_contract::topics::Internal;
 use mw_contract::{AccountName, Context};
 use parking_lot::Mutex;
@@ -25,6 +31,10 @@ use crate::bus::{Bus, BusError, Outbound};
 pub const WIRE_VERSION: u8 = 1;
 /// Questions that are worked on at once; more wait in the bus.
 const AT_ONCE: usize = 256;
+/// Questions that are remembered with their answers: more than can be asked again.
+const RECENT: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+/// How long after a question it is sent again.
+const AGAIN: Duration = Duration::from_millis(300);
 /// How long an answer is waited for after there was none the last time.
 const WHILE_SILENT: Duration = Duration::from_secs(1);
 
@@ -74,6 +84,7 @@ pub async fn serve(context: Context, bus: Arc<dyn Bus>, answers: Arc<dyn Answers
     let topic = Internal::Ask.topic(context);
     bus.subscribe(&topic).await?;
     let room = Arc::new(Semaphore::new(AT_ONCE));
+    let recent: Arc<Mutex<LruCache<(AccountName, u64), Option<Bytes>>>> = Arc::new(Mutex::new(LruCache::new(RECENT)));
     loop {
         let m = bus.recv().await?;
         if m.topic != topic {
@@ -84,8 +95,18 @@ pub async fn serve(context: Context, bus: Arc<dyn Bus>, answers: Arc<dyn Answers
             continue;
         };
         let Ok(from) = AccountName::new(&q.from) else { continue };
+        let key = (from.clone(), q.n);
+        let known = recent.lock().get(&key).cloned();
+        if let Some(known) = known {
+            if let Some(payload) = known {
+                let topic = Internal::Answer { asker: from }.topic(context);
+                bus.publish(vec![Outbound { topic, payload, ..Outbound::default() }]).await?;
+            }
+            continue;
+        }
+        recent.lock().put(key.clone(), None);
         let Ok(permit) = room.clone().acquire_owned().await else { return Ok(()) };
-        let (bus, answers) = (bus.clone(), answers.clone());
+        let (bus, answers, recent) = (bus.clone(), answers.clone(), recent.clone());
         tokio::spawn(async move {
             let _permit = permit;
             let (body, error) = match answers.answer(&from, q.body).await {
@@ -93,10 +114,11 @@ pub async fn serve(context: Context, bus: Arc<dyn Bus>, answers: Arc<dyn Answers
                 Err(e) => (None, Some(e)),
             };
             let answer = Answer { v: WIRE_VERSION, n: q.n, body, error };
-            let payload = serde_json::to_vec(&answer).unwrap_or_default();
+            let payload = Bytes::from(serde_json::to_vec(&answer).unwrap_or_default());
+            recent.lock().put(key, Some(payload.clone()));
             let topic = Internal::Answer { asker: from }.topic(context);
             // When this fails the bus has ended, and the loop above with it.
-            let _ = bus.publish(vec![Outbound { topic, payload: payload.into(), ..Outbound::default() }]).await;
+            let _ = bus.publish(vec![Outbound { topic, payload, ..Outbound::default() }]).await;
         });
     }
 }
@@ -191,10 +213,17 @@ impl Asker {
         let question = Question { v: WIRE_VERSION, from: self.me.to_string(), n, body };
         let payload = serde_json::to_vec(&question).unwrap_or_default();
         let topic = Internal::Ask.topic(self.context);
+        let question = Outbound { topic, payload: payload.into(), ..Outbound::default() };
         let asked = async {
-            let sent = self.bus.publish(vec![Outbound { topic, payload: payload.into(), ..Outbound::default() }]);
-            sent.await.map_err(|_| silent())?;
-            answer.await.map_err(|_| silent())
+            let mut answer = std::pin::pin!(answer);
+            let mut again = AGAIN;
+            loop {
+                self.bus.publish(vec![question.clone()]).await.map_err(|_| silent())?;
+                match tokio::time::timeout(again, &mut answer).await {
+                    Ok(a) => return a.map_err(|_| silent()),
+                    Err(_) => again *= 2,
+                }
+            }
         };
         // Whoever waits for somebody who is known to be away should hear of it soon.
         let within = if self.silent.load(Ordering::Relaxed) { within.min(WHILE_SILENT) } else { within };
@@ -254,7 +283,9 @@ mod tests {
         }
     }
 
-    struct Doubles;
+    /// Counts how often it was asked for 3.
+    #[derive(Default)]
+    struct Doubles(AtomicU64);
 
     #[async_trait]
     impl Answers for Doubles {
@@ -262,6 +293,12 @@ mod tests {
             assert_eq!(from.as_str(), "query-api");
             match body.as_u64() {
                 Some(0) => std::future::pending().await,
+                // Long enough to be asked again.
+                Some(3) => {
+                    self.0.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(AGAIN * 2).await;
+                    Ok(6.into())
+                }
                 Some(n) => Ok((2 * n).into()),
                 None => Err("no number".into()),
             }
@@ -271,7 +308,8 @@ mod tests {
     #[tokio::test]
     async fn many_at_once_each_gets_its_own_answer() {
         let [a, b] = wires();
-        tokio::spawn(serve(Context::Identity, b, Arc::new(Doubles)));
+        let doubles = Arc::new(Doubles::default());
+        tokio::spawn(serve(Context::Identity, b, doubles.clone()));
         let asker = Asker::start(Context::Identity, AccountName::new("query-api").unwrap(), a).await.unwrap();
         let long = Duration::from_secs(10);
         let short = Duration::from_millis(20);
@@ -285,6 +323,8 @@ mod tests {
         assert!(matches!(none, Err(AskError::Refused { reason, .. }) if reason == "no number"));
         assert_eq!(silent, Err(AskError::Silent(Context::Identity)));
         assert!(asker.waiting.lock().is_empty(), "nothing is remembered of those");
+        assert_eq!(asker.ask(3.into(), long).await.unwrap(), 6);
+        assert_eq!(doubles.0.load(Ordering::Relaxed), 1, "what is asked again is not done again");
     }
 
     #[test]
