@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 DATA ?= ./millwright-data
 
-.PHONY: up build image test test-services test-docker test-versions lint deny torture bench mutants clean
+.PHONY: up build image test test-services test-docker test-versions lint deny torture bench bench-services mutants clean
 
 up: ## build and start the demo system
 	cargo build --release -p millwright
@@ -47,6 +47,9 @@ torture: ## the slow forms: crash, power loss (root) and the two-minute soak
 
 bench: build ## the figures of README, side by side in one run
 	./bench/run.sh
+
+bench-services: build ## one program beside processes and containers of the same binary
+	./bench/services.sh
 
 mutants: ## deletes each rule's check in turn; the tests must notice
 	cargo mutants -p mw-production --jobs 1
