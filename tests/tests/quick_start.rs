@@ -211,7 +211,11 @@ fn the_api_refuses_with_problem_documents_and_says_how_it_is() {
     for path in ["/livez", "/readyz"] {
         assert_eq!(open.get(path).status, 200, "{path}");
     }
-    let metrics = open.get("/metrics");
+    // From this machine without a token; containers see the engine's address, which needs one.
+    let admin = open.ask_token("admin", SECRET).json();
+    let from_elsewhere = open.with_token(admin["access_token"].as_str().unwrap()).get("/metrics");
+    assert_eq!(from_elsewhere.status, 200);
+    let metrics = if Mode::chosen() == Mode::Compose { from_elsewhere } else { open.get("/metrics") };
     assert_eq!(metrics.status, 200);
     assert!(metrics.text.trim_end().ends_with("# EOF"), "{}", metrics.text);
     let api = http.get("/openapi.json").json();
