@@ -20,6 +20,8 @@ docker info >/dev/null 2>&1 && exit 0
 log=$(mktemp /tmp/dockerd.XXXXXX.log)
 # It outlives this script: the tests talk to it.
 setsid dockerd >"$log" 2>&1 </dev/null &
+# Whoever wants to end it later names a file for its id.
+[ -z "${MILLWRIGHT_DOCKERD_PID:-}" ] || echo $! >"$MILLWRIGHT_DOCKERD_PID"
 for _ in $(seq 60); do
     docker info >/dev/null 2>&1 && exit 0
     sleep 0.5
