@@ -17,6 +17,16 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 docker info >/dev/null 2>&1 && exit 0
 [ "$(id -u)" = 0 ] || no "the daemon does not run, and only root can start it"
+# What a daemon that was killed left behind: its id may be another's by now, or nobody's yet taken back.
+for pid in /var/run/docker.pid /run/docker/containerd/containerd.pid; do
+    [ -f "$pid" ] || continue
+    state=$(awk '/^State:/ {print $2}' "/proc/$(cat "$pid")/status" 2>/dev/null || true)
+    name=$(cat "/proc/$(cat "$pid")/comm" 2>/dev/null || true)
+    case "$state:$name" in
+        [!Z]*:dockerd | [!Z]*:containerd) ;;
+        *) rm -f "$pid" ;;
+    esac
+done
 log=$(mktemp /tmp/dockerd.XXXXXX.log)
 # It outlives this script: the tests talk to it.
 setsid dockerd >"$log" 2>&1 </dev/null &
