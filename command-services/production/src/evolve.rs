@@ -9,7 +9,7 @@ use mw_contract::event::work_order::*;
 use mw_contract::{AggregateKind, Event, Instant, Qty, QuantitySource, Role, SessionKind, StreamId, WorkOrderState};
 
 use crate::invariants::implicit_operation;
-use crate::state::{Hold, Note, Operation, ProductionState, ReferenceState, Session, Unit, WorkOrder};
+use crate::state::{Hold, Link, Note, Operation, ProductionState, ReferenceState, Session, Unit, WorkOrder};
 
 /// Folds one event into the state of its aggregate.
 pub fn evolve(state: &mut ProductionState, stream: &StreamId, event: &Event, meta: &EventMeta) {
@@ -79,6 +79,8 @@ fn created(stream: &StreamId, e: &WorkOrderCreatedV1, at: Instant) -> WorkOrder 
         reports: Default::default(),
         counters: Default::default(),
         notes: Vec::new(),
+        links: Default::default(),
+        cycle: 1,
     }
 }
 
@@ -118,6 +120,40 @@ fn fold(order: &mut WorkOrder, event: &Event, meta: &EventMeta) {
     match event {
         Event::WorkOrderAmended(e) => amended(order, e),
         Event::WorkOrderPlanned(e) => planned(order, e),
+        Event::WorkOrderUnplanned(_) => {
+            order.state = WorkOrderState::Draft;
+            forget_dates(order);
+        }
+        Event::WorkOrderRescheduled(e) => {
+            order.line_id = e.new.line_id.clone();
+            order.planned_start = e.new.planned_start;
+            order.planned_end = e.new.planned_end;
+            plan_operations(order, &e.new.operations);
+        }
+        Event::WorkOrderReleaseRevoked(_) => {
+            order.state = WorkOrderState::Planned;
+            order.released_at = None;
+            order.shortages.clear();
+        }
+        Event::WorkOrderQuantityChanged(e) => order.planned_qty = e.new_qty,
+        Event::WorkOrderDueDateChanged(e) => order.due_at = e.new,
+        Event::WorkOrderPriorityChanged(e) => order.priority = e.new,
+        Event::OperationAssigned(e) => {
+            if let Some(o) = order.operation_mut(e.op) {
+                o.cell_id = e.cell_id.clone().or(o.cell_id.take());
+                o.assigned.extend(e.operators.iter().cloned());
+                o.crew = e.crew.clone().or(o.crew.take());
+            }
+        }
+        Event::OperationUnassigned(e) => {
+            if let Some(o) = order.operation_mut(e.op) {
+                o.assigned.retain(|a| !e.operators.contains(a));
+            }
+        }
+        Event::WorkOrderReopened(e) => reopened(order, e),
+        Event::LinkAdded(e) => {
+            order.links.insert(Link { kind: e.kind, id: e.id.clone(), relation: e.relation });
+        }
         Event::WorkOrderReleased(e) => {
             order.state = WorkOrderState::Released;
             order.released_at = Some(at);
@@ -231,7 +267,40 @@ fn planned(order: &mut WorkOrder, e: &WorkOrderPlannedV1) {
     order.line_id = Some(e.line_id.clone());
     order.planned_start = Some(e.planned_start);
     order.planned_end = Some(e.planned_end);
-    for p in &e.operations {
+    plan_operations(order, &e.operations);
+}
+
+fn forget_dates(order: &mut WorkOrder) {
+    order.planned_start = None;
+    order.planned_end = None;
+    for o in &mut order.operations {
+        o.planned_start = None;
+        o.planned_end = None;
+    }
+}
+
+/// Nothing that was reported goes away; what the end had set does.
+fn reopened(order: &mut WorkOrder, e: &WorkOrderReopenedV1) {
+    order.state = e.to_state;
+    order.cycle = e.cycle;
+    match e.to_state {
+        WorkOrderState::Draft => {
+            order.cancelled = None;
+            order.released_at = None;
+            order.actual_start = None;
+            order.shortages.clear();
+            forget_dates(order);
+        }
+        WorkOrderState::Completed => order.closed_at = None,
+        _ => {
+            order.actual_end = None;
+            order.short_closed = false;
+        }
+    }
+}
+
+fn plan_operations(order: &mut WorkOrder, operations: &[mw_contract::event::parts::OperationPlanV1]) {
+    for p in operations {
         if let Some(o) = order.operation_mut(p.op) {
             o.cell_id = p.cell_id.clone().or(o.cell_id.take());
             o.planned_start = p.planned_start;

@@ -48,8 +48,7 @@ struct OrderFact {
     state: WorkOrderState,
     product: u32,
     planned_qty: Qty,
-    /// Standard work in milliseconds.
-    work: u64,
+    work: StandardWork,
     planned: Option<Box<(LineId, Span)>>,
 }
 
@@ -105,6 +104,14 @@ impl Production {
         }
     }
 
+    /// The IANA time zone of a site.
+    pub fn time_zone(&self, site: &SiteId) -> &str {
+        match self.document(ReferenceKind::Site, site.as_str()) {
+            Some(Document::Site(s)) => &s.time_zone,
+            _ => "UTC",
+        }
+    }
+
     /// A product that is in use.
     pub fn product(&self, id: &ProductId) -> Option<&Product> {
         match self.document(ReferenceKind::Product, id.as_str()) {
@@ -132,6 +139,13 @@ impl Production {
     /// How many cells in use a line has.
     pub fn cells_on(&self, line: &LineId) -> usize {
         self.cells_of_line.get(line).map_or(0, BTreeSet::len)
+    }
+
+    /// Would a line have more work in an interval than its cells can do, if this order's were there?
+    pub fn overloaded(&self, order: AggregateId, line: &LineId, asked: Span) -> bool {
+        let own = self.orders.get(&order).and_then(|o| o.planned.as_deref());
+        let own = own.filter(|(l, _)| l == line).map(|(_, span)| *span);
+        self.load.overloaded(line, asked, own, self.cells_on(line))
     }
 
     /// The state of an order, whichever aggregate asks.
@@ -171,7 +185,7 @@ impl Production {
             Event::WorkOrderCreated(e) => {
                 self.take_number(&e.number);
                 let product = self.products.intern(&e.product_id);
-                let work = standard_work(&e.routing, e.planned_qty);
+                let work = StandardWork::of(&e.routing);
                 let fact = OrderFact {
                     state: WorkOrderState::Draft,
                     product,
@@ -183,22 +197,40 @@ impl Production {
             }
             Event::WorkOrderAmended(e) => {
                 if let (Some(o), Some(routing)) = (self.orders.get_mut(&id), &e.routing) {
-                    o.work = standard_work(routing, o.planned_qty);
-                    let (work, planned) = (o.work, o.planned.take());
-                    if let Some(p) = planned {
-                        self.load.remove(&p.0, p.1);
-                        self.plan(id, &p.0, Span { work, ..p.1 });
-                    }
+                    o.work = StandardWork::of(routing);
+                    self.weigh(id);
                 }
             }
             Event::WorkOrderPlanned(e) => {
                 self.unplan(id);
                 if let Some(o) = self.orders.get(&id) {
-                    let span = Span { start: e.planned_start, end: e.planned_end, work: o.work };
+                    let span = Span { start: e.planned_start, end: e.planned_end, work: o.work.total(o.planned_qty) };
                     self.plan(id, &e.line_id, span);
                 }
                 self.enter(id, WorkOrderState::Planned);
             }
+            Event::WorkOrderUnplanned(_) => {
+                self.unplan(id);
+                self.enter(id, WorkOrderState::Draft);
+            }
+            Event::WorkOrderRescheduled(e) => {
+                self.unplan(id);
+                if let (Some(o), Some(line), Some(start), Some(end)) =
+                    (self.orders.get(&id), &e.new.line_id, e.new.planned_start, e.new.planned_end)
+                {
+                    let span = Span { start, end, work: o.work.total(o.planned_qty) };
+                    self.plan(id, line, span);
+                }
+            }
+            Event::WorkOrderQuantityChanged(e) => {
+                if let Some(o) = self.orders.get_mut(&id) {
+                    o.planned_qty = e.new_qty;
+                    self.weigh(id);
+                }
+            }
+            Event::WorkOrderReleaseRevoked(_) => self.enter(id, WorkOrderState::Planned),
+            // Its place in the plan comes back with the next rescheduling: most of its work is done.
+            Event::WorkOrderReopened(e) => self.enter(id, e.to_state),
             Event::WorkOrderReleased(_) => self.enter(id, WorkOrderState::Released),
             Event::WorkOrderStarted(_) => self.enter(id, WorkOrderState::InProgress),
             Event::WorkOrderHeld(_) => self.enter(id, WorkOrderState::OnHold),
@@ -275,6 +307,16 @@ impl Production {
         }
     }
 
+    /// Plans it again with the work that it is now.
+    fn weigh(&mut self, id: AggregateId) {
+        let Some(o) = self.orders.get_mut(&id) else { return };
+        let work = o.work.total(o.planned_qty);
+        if let Some(p) = o.planned.take() {
+            self.load.remove(&p.0, p.1);
+            self.plan(id, &p.0, Span { work, ..p.1 });
+        }
+    }
+
     fn unplan(&mut self, id: AggregateId) {
         if let Some(p) = self.orders.get_mut(&id).and_then(|o| o.planned.take()) {
             self.load.remove(&p.0, p.1);
@@ -298,13 +340,30 @@ impl Production {
     }
 }
 
-/// Setup and run time of all pieces by the routing, in milliseconds.
-pub(crate) fn standard_work(routing: &[RoutingOperationV1], pieces: Qty) -> u64 {
-    let one = |s: &RoutingOperationV1| {
-        let run = s.run_time_per_unit.times(pieces).map_or(0, |q| q.decimal().trunc().mantissa());
-        u64::try_from(run).unwrap_or(0).saturating_add(s.setup_time.0).saturating_mul(1000)
-    };
-    routing.iter().map(one).fold(0, u64::saturating_add)
+/// What a routing asks for, apart from how many pieces there are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct StandardWork {
+    /// Seconds, all operations.
+    setup: u64,
+    /// Seconds a piece, all operations.
+    run: Qty,
+}
+
+impl StandardWork {
+    /// Of all operations of a routing.
+    pub(crate) fn of(routing: &[RoutingOperationV1]) -> Self {
+        StandardWork {
+            setup: routing.iter().fold(0, |sum, s| sum.saturating_add(s.setup_time.0)),
+            run: routing.iter().map(|s| s.run_time_per_unit).sum(),
+        }
+    }
+
+    /// For so many pieces, in milliseconds. More than can be counted weighs nothing, so that a plan
+    /// is never refused for it.
+    pub(crate) fn total(self, pieces: Qty) -> u64 {
+        let run = self.run.times(pieces).map_or(0, |q| q.decimal().trunc().mantissa());
+        u64::try_from(run).unwrap_or(0).saturating_add(self.setup).saturating_mul(1000)
+    }
 }
 
 /// `WO-2026-000001` as year and number. Only the written form of [`series_text`] counts, so that
@@ -372,11 +431,13 @@ mod tests {
             let text = format!(r#"{{"op":{op},"name":"a","setup_time":{setup},"run_time_per_unit":"{run}"}}"#);
             serde_json::from_str(&text).unwrap()
         };
-        assert_eq!(standard_work(&[], Qty::whole(5)), 0);
+        assert_eq!(StandardWork::of(&[]).total(Qty::whole(5)), 0);
         // 300 + 5 * 60 and, with the half second of the whole batch left out, 5 * 30.1.
-        assert_eq!(standard_work(&[step(10, 300, "60"), step(20, 0, "30.1")], Qty::whole(5)), 750_000);
+        let two = StandardWork::of(&[step(10, 300, "60"), step(20, 0, "30.1")]);
+        assert_eq!(two.total(Qty::whole(5)), 750_000);
         // More than can be counted weighs nothing, so that a plan is never refused for it.
-        assert_eq!(standard_work(&[step(10, 1, "999999999999999999")], Qty::whole(1000)), 1000);
+        let endless = StandardWork::of(&[step(10, 1, "999999999999999999")]);
+        assert_eq!(endless.total(Qty::whole(1000)), 1000);
     }
 
     #[test]

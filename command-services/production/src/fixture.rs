@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use mw_contract::decide::{Actor, Allowance, Decision, DecisionContext, Domain, EventMeta};
+use mw_contract::decide::{Actor, Allowance, Decision, DecisionContext, Domain, EventMeta, People, Person};
 use mw_contract::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -44,6 +44,27 @@ pub fn actor(account: &str, grants: &[(Role, Allowance)]) -> Actor {
         sites: BTreeSet::from(["plant-1".parse().unwrap()]),
         customer_id: None,
         cell: grants.iter().any(|(r, _)| *r == Role::Device).then(|| account.parse().unwrap()),
+    }
+}
+
+/// Who works here: accounts by their names (`operator-1`, `planner-1` …), `…-elsewhere` at another
+/// site, numbers over 9 nowhere.
+#[derive(Debug)]
+pub struct Staff;
+
+impl People for Staff {
+    fn person(&self, account: &AccountName) -> Option<Person> {
+        let (role, number) = account.as_str().split_once('-')?;
+        let role = match role {
+            "operator" => Role::Operator,
+            "lead" => Role::LineLead,
+            "planner" => Role::Planner,
+            "inspector" => Role::QualityInspector,
+            _ => return None,
+        };
+        let site = if number == "elsewhere" { "plant-2" } else { "plant-1" };
+        (number.len() == 1 || number == "elsewhere")
+            .then(|| Person { roles: BTreeSet::from([role]), sites: BTreeSet::from([site.parse().unwrap()]) })
     }
 }
 
@@ -116,6 +137,7 @@ impl World {
         let Value::Object(map) = payload else { panic!("a payload is an object") };
         let command = Command::read(command.parse().unwrap(), &map).map_err(Rejection::validation)?;
         let ctx = DecisionContext {
+            people: &Staff,
             received_at: self.now,
             occurred_at: at,
             captured_offline: false,

@@ -19,12 +19,17 @@ pub fn input(order: &WorkOrder, op: &Operation) -> Qty {
 pub fn input_with_scrap(order: &WorkOrder, op: &Operation, more_scrap: Qty) -> Qty {
     let limit = match op.predecessors.iter().filter_map(|p| order.operation(*p)).map(|p| p.good).min() {
         Some(good) => good,
-        None => {
-            let planned = order.planned_qty.plus_percent(order.over_tolerance_pct);
-            if order.replace_scrap { planned + order.scrap_total() + more_scrap } else { planned }
-        }
+        None if order.replace_scrap => most_pieces(order, order.planned_qty) + more_scrap,
+        None => most_pieces(order, order.planned_qty),
     };
     whole_if_piece(order, limit)
+}
+
+/// How many pieces may go into a first operation when so many are planned: with the tolerance, and
+/// with the scrap that is replaced.
+pub fn most_pieces(order: &WorkOrder, planned: Qty) -> Qty {
+    let planned = planned.plus_percent(order.over_tolerance_pct);
+    whole_if_piece(order, if order.replace_scrap { planned + order.scrap_total() } else { planned })
 }
 
 /// Rounds down to whole pieces where the unit is a piece.
@@ -79,6 +84,8 @@ pub fn implicit_operation() -> Operation {
         inspection: InspectionPlan::None,
         planned_start: None,
         planned_end: None,
+        assigned: Default::default(),
+        crew: None,
         good: Qty::ZERO,
         scrap: Qty::ZERO,
         rework_open: Qty::ZERO,

@@ -27,7 +27,8 @@
 //! # Rules that wait for their facts
 //! | Rule | Waits for |
 //! |---|---|
-//! | WO-02.R2, WO-18.R2, WO-19.R2 | issued and returned material |
+//! | WO-02.R2, WO-07.R1, WO-18.R2, WO-19.R2 | issued and returned material |
+//! | WO-12.R2, second half | skills of operators and needs of operations |
 //! | WO-06.R4 | tickets that ask for a replacement |
 //! | WO-28.R6 | certificates of operators |
 //! | WO-15.R1, WO-16.R5 | nonconformances |
@@ -83,6 +84,17 @@ impl Domain for Production {
             Command::WorkOrderAmend(p) => wo::amend::decide(self, state, p, ctx),
             Command::WorkOrderPlan(p) => wo::plan::decide(self, state, p, ctx),
             Command::WorkOrderRelease(p) => wo::release::decide(self, state, p, ctx),
+            Command::WorkOrderUnplan(p) => wo::unplan::decide(self, state, p, ctx),
+            Command::WorkOrderReschedule(p) => wo::reschedule::decide(self, state, p, ctx),
+            Command::WorkOrderRevokeRelease(p) => wo::revoke_release::decide(self, state, p, ctx),
+            Command::WorkOrderChangeQuantity(p) => wo::change_quantity::decide(self, state, p, ctx),
+            Command::WorkOrderChangeDueDate(p) => wo::change::due_date(self, state, p, ctx),
+            Command::WorkOrderChangePriority(p) => wo::change::priority(self, state, p, ctx),
+            Command::WorkOrderAssign(p) => wo::assign::assign(self, state, p, ctx),
+            Command::WorkOrderUnassign(p) => wo::assign::unassign(self, state, p, ctx),
+            Command::WorkOrderShortClose(p) => wo::short_close::decide(self, state, p, ctx),
+            Command::WorkOrderReopen(p) => wo::reopen::decide(self, state, p, ctx),
+            Command::WorkOrderLink(p) => wo::link::decide(self, state, p, ctx),
             Command::WorkOrderHold(p) => wo::hold::hold(self, state, p, ctx),
             Command::WorkOrderResume(p) => wo::hold::resume(self, state, p, ctx),
             Command::WorkOrderComplete(p) => wo::complete::decide(self, state, p, ctx),

@@ -52,11 +52,17 @@ impl LineLoad {
         }
     }
 
-    /// Would the line have more work in the interval than `cells` cells can do?
-    pub fn overloaded(&self, line: &LineId, asked: Span, cells: usize) -> bool {
+    /// Would the line have more work in the interval than `cells` cells can do? What the order has
+    /// there already (`own`) does not count twice.
+    pub fn overloaded(&self, line: &LineId, asked: Span, own: Option<Span>, cells: usize) -> bool {
+        let own: HashMap<i64, u64> = own.into_iter().flat_map(shares).collect();
         let planned: u64 = match self.hours.get(line) {
             Some(hours) => overlaps(asked)
-                .map(|(hour, ms)| hours.get(&hour).copied().unwrap_or(0).saturating_mul(ms) / HOUR as u64)
+                .map(|(hour, ms)| {
+                    let all = hours.get(&hour).copied().unwrap_or(0);
+                    let others = all.saturating_sub(own.get(&hour).copied().unwrap_or(0));
+                    others.saturating_mul(ms) / HOUR as u64
+                })
                 .sum(),
             None => 0,
         };
@@ -97,18 +103,18 @@ mod tests {
         let line: LineId = "line-1".parse().unwrap();
         let mut load = LineLoad::default();
         load.add(&line, span(0, 8, 6));
-        assert!(!load.overloaded(&line, span(0, 8, 1), 1));
-        assert!(load.overloaded(&line, span(0, 8, 3), 1));
-        assert!(!load.overloaded(&line, span(0, 8, 3), 2));
-        assert!(!load.overloaded(&line, span(9, 12, 3), 1));
-        assert!(!load.overloaded(&"line-2".parse().unwrap(), span(0, 8, 3), 1));
+        assert!(!load.overloaded(&line, span(0, 8, 1), None, 1));
+        assert!(load.overloaded(&line, span(0, 8, 3), None, 1));
+        assert!(!load.overloaded(&line, span(0, 8, 3), None, 2));
+        assert!(!load.overloaded(&line, span(9, 12, 3), None, 1));
+        assert!(!load.overloaded(&"line-2".parse().unwrap(), span(0, 8, 3), None, 1));
         // One order's work goes, the other's stays, in the hours that both have and in those of its own.
         load.add(&line, span(4, 12, 8));
         load.remove(&line, span(0, 8, 6));
-        assert!(!load.overloaded(&line, span(0, 3, 3), 1));
-        assert!(load.overloaded(&line, span(4, 8, 1), 1));
+        assert!(!load.overloaded(&line, span(0, 3, 3), None, 1));
+        assert!(load.overloaded(&line, span(4, 8, 1), None, 1));
         load.remove(&line, span(4, 12, 8));
-        assert!(!load.overloaded(&line, span(0, 8, 8), 1));
+        assert!(!load.overloaded(&line, span(0, 8, 8), None, 1));
         assert!(load.hours.is_empty());
     }
 

@@ -37,12 +37,22 @@ pub const COLUMNS: [WorkOrderState; 8] = [
 pub const MATRIX: &[(CommandType, [Possible; 8])] = &[
     (C::WorkOrderAmend, [Yes, Yes, No, No, No, No, No, No]),
     (C::WorkOrderPlan, [Yes, No, No, No, No, No, No, No]),
+    (C::WorkOrderUnplan, [No, Yes, No, No, No, No, No, No]),
+    (C::WorkOrderReschedule, [No, Yes, Yes, Yes, Yes, No, No, No]),
     (C::WorkOrderRelease, [No, Yes, No, No, No, No, No, No]),
+    (C::WorkOrderRevokeRelease, [No, No, Yes, No, No, No, No, No]),
+    (C::WorkOrderChangeQuantity, [Yes, Yes, Yes, Yes, Yes, No, No, No]),
+    (C::WorkOrderChangeDueDate, [Yes, Yes, Yes, Yes, Yes, No, No, No]),
+    (C::WorkOrderChangePriority, [Yes, Yes, Yes, Yes, Yes, No, No, No]),
+    (C::WorkOrderAssign, [No, Yes, Yes, Yes, Yes, No, No, No]),
+    (C::WorkOrderUnassign, [No, Yes, Yes, Yes, Yes, No, No, No]),
     (C::WorkOrderHold, [No, No, Yes, Yes, No, No, No, No]),
     (C::WorkOrderResume, [No, No, No, No, Yes, No, No, No]),
     (C::WorkOrderComplete, [No, No, No, Yes, No, No, No, No]),
+    (C::WorkOrderShortClose, [No, No, No, Yes, Yes, No, No, No]),
     (C::WorkOrderClose, [No, No, No, No, No, Yes, No, No]),
     (C::WorkOrderCancel, [Yes, Yes, Yes, Yes, Yes, No, No, No]),
+    (C::WorkOrderReopen, [No, No, No, No, No, Yes, Yes, Yes]),
     (C::WorkOrderStartOperation, [No, No, Yes, Yes, No, No, No, No]),
     (C::WorkOrderResumeOperation, [No, No, No, Yes, No, No, No, No]),
     (C::WorkOrderPauseOperation, [No, No, No, Yes, No, Late, No, No]),
@@ -51,6 +61,7 @@ pub const MATRIX: &[(CommandType, [Possible; 8])] = &[
     (C::WorkOrderRegisterUnit, [No, No, No, Yes, No, Late, No, No]),
     (C::WorkOrderAllocateSerials, [No, Yes, Yes, Yes, No, No, No, No]),
     (C::WorkOrderAddNote, [Yes, Yes, Yes, Yes, Yes, Yes, Yes, Yes]),
+    (C::WorkOrderLink, [Yes, Yes, Yes, Yes, Yes, Yes, Yes, Yes]),
 ];
 
 /// Is the command possible now? Says whether it is a late report.

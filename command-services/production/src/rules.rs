@@ -4,13 +4,13 @@
 //! stand with that command.
 
 use mw_contract::command::work_order::OpNo;
-use mw_contract::decide::{Allowance, Decision, DecisionContext};
+use mw_contract::decide::{Allowance, Decision, DecisionContext, Person};
 use mw_contract::event::parts::FileRefV1;
 use mw_contract::event::work_order::OperationPausedV1;
 use mw_contract::reference::{CatalogueEntry, Document, SiteSettings};
 use mw_contract::{
-    AggregateKind, CellId, CommandType, ErrorCode, Event, FieldError, PauseCause, Qty, ReasonCode, ReferenceKind,
-    Rejection, Role, Seconds, SiteId, StreamId, Text,
+    AccountName, AggregateKind, CellId, CommandType, ErrorCode, Event, FieldError, PauseCause, Qty, ReasonCode,
+    ReferenceKind, Rejection, Role, Seconds, SiteId, StreamId, Text,
 };
 
 use crate::facts::Production;
@@ -26,6 +26,8 @@ pub struct Holds {
     pub own: bool,
     /// It is at the sender's own cell.
     pub own_cell: bool,
+    /// A second person agrees.
+    pub second: bool,
 }
 
 /// The role that the act is recorded with.
@@ -43,8 +45,9 @@ pub fn authorise_if(ctx: &DecisionContext<'_>, holds: Holds, ok: impl Fn(Role) -
         Allowance::Setting => holds.setting,
         Allowance::Own => holds.own,
         Allowance::OwnCell => holds.own_cell,
-        // No command of this context is given with these yet.
-        Allowance::Assigned | Allowance::FourEyes => false,
+        Allowance::FourEyes => holds.second,
+        // No command of this context is given with it.
+        Allowance::Assigned => false,
     };
     ctx.actor.grant(|role, allowance| satisfied(allowance) && ok(role)).ok_or_else(|| {
         let why: Vec<String> = ctx.actor.grants.iter().map(|(r, a)| format!("{r}: {}", condition(*a))).collect();
@@ -61,6 +64,23 @@ const fn condition(a: Allowance) -> &'static str {
         Allowance::Assigned => "only what is assigned to you",
         Allowance::FourEyes => "only with a second person's approval",
     }
+}
+
+/// Does a second person of this site with one of these roles agree?
+///
+/// # Errors
+/// `FORBIDDEN` when the one who is named is the sender, unknown, or has none of the roles here.
+pub fn agreed(ctx: &DecisionContext<'_>, approver: Option<&AccountName>, roles: &[Role]) -> Result<bool, Rejection> {
+    let Some(name) = approver else { return Ok(false) };
+    if *name == ctx.actor.account {
+        return Err(Rejection::forbidden("the approver is a second person, not the sender").at("payload.approver"));
+    }
+    let here = |p: &Person| ctx.site.is_some_and(|s| p.sites.contains(s)) && roles.iter().any(|r| p.roles.contains(r));
+    if ctx.people.person(name).is_some_and(|p| here(&p)) {
+        return Ok(true);
+    }
+    let roles: Vec<&str> = roles.iter().map(|r| r.as_str()).collect();
+    Err(Rejection::forbidden(format!("{name} is no {} of this site", roles.join(" or "))).at("payload.approver"))
 }
 
 /// The settings of the site that the command came to.

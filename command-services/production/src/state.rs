@@ -10,9 +10,9 @@ use mw_contract::command::work_order::OpNo;
 use mw_contract::event::parts::{BomLineV1, OriginV1, RoutingOperationV1, ShortageV1};
 use mw_contract::reference::Uom;
 use mw_contract::{
-    AccountName, AggregateId, CellId, Code, CustomerId, EntityId, HoldKind, InspectionPlan, Instant, LineId,
-    LossCategory, OperationState, OrderType, Overlap, Percent, ProductId, Qty, ReasonCode, ReferenceKind, Sealed,
-    Seconds, SessionKind, SiteId, Text, Tracking, UnitResult, WorkOrderState,
+    AccountName, AggregateId, CellId, Code, CustomerId, EntityId, HoldKind, InspectionPlan, Instant, LineId, LinkKind,
+    LinkRelation, LossCategory, OperationState, OrderType, Overlap, Percent, ProductId, Qty, ReasonCode, ReferenceKind,
+    Sealed, Seconds, SessionKind, SiteId, Text, Tracking, UnitResult, WorkOrderState,
 };
 
 /// The number of the one operation of an order without a routing (I6).
@@ -116,6 +116,17 @@ pub struct WorkOrder {
     /// Last reading of each device counter, by cell and name.
     pub counters: BTreeMap<(Option<CellId>, Code), u64>,
     pub notes: Vec<Note>,
+    pub links: BTreeSet<Link>,
+    /// 1, and one more with each reopening.
+    pub cycle: u16,
+}
+
+/// Something that the order is tied to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Link {
+    pub kind: LinkKind,
+    pub id: Text<60>,
+    pub relation: LinkRelation,
 }
 
 /// Why and since when an order is on hold.
@@ -148,6 +159,9 @@ pub struct Operation {
     pub inspection: InspectionPlan,
     pub planned_start: Option<Instant>,
     pub planned_end: Option<Instant>,
+    /// Who should do it.
+    pub assigned: BTreeSet<AccountName>,
+    pub crew: Option<Text<40>>,
     pub good: Qty,
     pub scrap: Qty,
     pub rework_open: Qty,

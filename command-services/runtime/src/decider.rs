@@ -12,7 +12,7 @@ use std::time::Instant as Monotonic;
 
 use lru::LruCache;
 use mw_contract::commit::{CommitHead, Head, NewCommit, NewEvent, Outcome, StoredCommit};
-use mw_contract::decide::{Actor, Allowance, Decision, DecisionContext, Domain, EventMeta};
+use mw_contract::decide::{Actor, Allowance, Decision, DecisionContext, Domain, EventMeta, People, Person};
 use mw_contract::{
     AccountName, AggregateId, Command, CommandId, CommitNumber, ErrorCode, EventId, Instant, Rejection, Reply,
     ReplyStatus, Role, StreamId, Version, cloud,
@@ -250,7 +250,9 @@ impl<D: Domain> CommandDecider<D> {
         if let Err(r) = self.check_version(job, command, &stream, version) {
             return Ok(Err(r));
         }
+        let people = Directory(self.accounts.as_ref());
         let ctx = DecisionContext {
+            people: &people,
             received_at: job.received_at,
             occurred_at: job.envelope.occurred_at.unwrap_or(job.received_at),
             captured_offline: job.envelope.captured_offline,
@@ -539,4 +541,19 @@ pub fn reply_of(
 fn lost(context: mw_contract::Context, command_id: CommandId) -> Reply {
     let r = Rejection::new(ErrorCode::Unavailable, "the first outcome can't be read now; send it again");
     Reply { status: ReplyStatus::Rejected, ..Reply::rejected(Some(command_id), context, r) }
+}
+/// The accounts that a command may name, as deciders see them.
+struct Directory<'a>(&'a dyn Accounts);
+
+impl std::fmt::Debug for Directory<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Directory")
+    }
+}
+
+impl People for Directory<'_> {
+    fn person(&self, account: &AccountName) -> Option<Person> {
+        let a = self.0.account(account).filter(|a| !a.disabled && !a.service)?;
+        Some(Person { roles: a.roles.clone(), sites: a.sites.clone() })
+    }
 }

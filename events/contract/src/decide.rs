@@ -54,6 +54,21 @@ impl Actor {
     }
 }
 
+/// An account that a command names: who it is to the service now.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Person {
+    /// Its roles.
+    pub roles: BTreeSet<Role>,
+    /// Its sites.
+    pub sites: BTreeSet<SiteId>,
+}
+
+/// The accounts beside the sender's own.
+pub trait People: std::fmt::Debug {
+    /// An account that may log in; `None`: there is no such account, or it is disabled.
+    fn person(&self, account: &AccountName) -> Option<Person>;
+}
+
 /// The circumstances of one decision.
 #[derive(Clone, Debug)]
 pub struct DecisionContext<'a> {
@@ -65,6 +80,8 @@ pub struct DecisionContext<'a> {
     pub captured_offline: bool,
     /// Who sent it.
     pub actor: &'a Actor,
+    /// Accounts that the command may name.
+    pub people: &'a dyn People,
     /// The site of its topic; `None` is `-`.
     pub site: Option<&'a SiteId>,
     /// The aggregate it acts on.

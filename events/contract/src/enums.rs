@@ -144,6 +144,32 @@ closed_list! {
         ShortClose = 5 "short_close",
     }
 
+    /// What becomes of the pieces that a short-closed order did not make.
+    Remainder {
+        /// Nobody makes them.
+        Drop = 1 "drop",
+        /// A new order does.
+        NewOrder = 2 "new_order",
+    }
+
+    /// What an order is linked to.
+    LinkKind {
+        Ticket = 1 "ticket",
+        WorkOrder = 2 "work_order",
+        Ncr = 3 "ncr",
+        SalesOrder = 4 "sales_order",
+        Equipment = 5 "equipment",
+    }
+
+    /// How two linked things stand to each other.
+    LinkRelation {
+        Replaces = 1 "replaces",
+        Reworks = 2 "reworks",
+        Blocks = 3 "blocks",
+        Causes = 4 "causes",
+        SplitOf = 5 "split_of",
+    }
+
     /// The kinds of reference data.
     ReferenceKind {
         Site = 1 "site",

@@ -332,6 +332,8 @@ pub mod catalogues {
     pub const ORDER_HOLD: &str = "order_hold_reasons";
     /// Why a ticket is on hold.
     pub const TICKET_HOLD: &str = "ticket_hold_reasons";
+    /// Why an order was planned otherwise: dates, line, quantity, priority, release taken back.
+    pub const CHANGE: &str = "change_reasons";
     /// Why an order or ticket was cancelled, short-closed or reopened.
     pub const CANCEL: &str = "cancel_reasons";
 }

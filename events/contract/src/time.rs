@@ -56,6 +56,12 @@ impl Instant {
         self.timestamp().to_zoned_datetime(jiff::tz::TimeZone::UTC).year()
     }
 
+    /// The calendar day in an IANA time zone, such as `2026-03-02`; in UTC where nobody knows the zone.
+    pub fn day_in(self, time_zone: &str) -> String {
+        let zone = jiff::tz::TimeZone::get(time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+        self.timestamp().to_zoned_datetime(zone).date().to_string()
+    }
+
     fn timestamp(self) -> jiff::Timestamp {
         // The range is checked where an `Instant` is made, so this cannot miss.
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)

@@ -42,7 +42,7 @@ pub struct Grant {
 
 /// How a role may use a command: the one table. `None` is no.
 pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance> {
-    use Allowance::{IfSite, Own, OwnCell, Yes};
+    use Allowance::{FourEyes, IfSite, Own, OwnCell, Yes};
     use CommandType as C;
     use Role as R;
     match command {
@@ -50,11 +50,34 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
             R::Planner | R::Admin | R::System => Some(Yes),
             _ => None,
         },
-        C::WorkOrderAmend | C::WorkOrderPlan | C::WorkOrderCancel => match role {
+        C::WorkOrderAmend
+        | C::WorkOrderPlan
+        | C::WorkOrderUnplan
+        | C::WorkOrderChangeQuantity
+        | C::WorkOrderChangeDueDate
+        | C::WorkOrderCancel => match role {
             R::Planner | R::Admin => Some(Yes),
             _ => None,
         },
-        C::WorkOrderRelease => match role {
+        // The decider keeps a line lead to its line and day, and each reopening to its roles.
+        C::WorkOrderReschedule
+        | C::WorkOrderChangePriority
+        | C::WorkOrderAssign
+        | C::WorkOrderUnassign
+        | C::WorkOrderReopen => match role {
+            R::LineLead | R::Planner | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderShortClose => match role {
+            R::Planner | R::Admin => Some(Yes),
+            R::LineLead => Some(FourEyes),
+            _ => None,
+        },
+        C::WorkOrderLink => match role {
+            R::Planner | R::System => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderRelease | C::WorkOrderRevokeRelease => match role {
             R::Planner | R::Admin => Some(Yes),
             R::LineLead => Some(IfSite(Setting::LineLeadReleases)),
             _ => None,

@@ -7,15 +7,26 @@ use mw_contract::{CommandType, ErrorCode, Role};
 use mw_policy::{Allowance, Setting, backdate_window, command_rule, may_command};
 
 /// Columns OP LL PL QI TE DI CU AU AD DV SY. `x` yes, `o` own objects, `c` own cell, `r` where
-/// line leads may release, `k` where operators may complete, `.` no.
+/// line leads may release, `k` where operators may complete, `2` with a
+/// second person, `.` no.
 const MATRIX: &[(&str, &str)] = &[
     ("work-order.create", "..x.....x.x"),
     ("work-order.amend", "..x.....x.."),
     ("work-order.plan", "..x.....x.."),
+    ("work-order.unplan", "..x.....x.."),
+    ("work-order.reschedule", ".xx.....x.."),
     ("work-order.release", ".rx.....x.."),
+    ("work-order.revoke-release", ".rx.....x.."),
+    ("work-order.change-quantity", "..x.....x.."),
+    ("work-order.change-due-date", "..x.....x.."),
+    ("work-order.change-priority", ".xx.....x.."),
+    ("work-order.assign", ".xx.....x.."),
+    ("work-order.unassign", ".xx.....x.."),
     ("work-order.hold", ".xxx....x.x"),
     ("work-order.resume", ".xxx....x.."),
     ("work-order.complete", "kxx.....x.."),
+    ("work-order.short-close", ".2x.....x.."),
+    ("work-order.reopen", ".xx.....x.."),
     ("work-order.close", "..x.....x.x"),
     ("work-order.cancel", "..x.....x.."),
     ("work-order.start-operation", "ox......xc."),
@@ -26,6 +37,7 @@ const MATRIX: &[(&str, &str)] = &[
     ("work-order.allocate-serials", "xxx.....xcx"),
     ("work-order.register-unit", "xxx.....xc."),
     ("work-order.add-note", "xxxx....x.."),
+    ("work-order.link", "..x.......x"),
     ("reference.put", "..x.....x.x"),
     ("reference.retire", "..x.....x.x"),
     ("account.add", "........x.x"),
@@ -57,6 +69,7 @@ fn allowance(letter: char) -> Option<Allowance> {
         'c' => Some(Allowance::OwnCell),
         'r' => Some(Allowance::IfSite(Setting::LineLeadReleases)),
         'k' => Some(Allowance::IfSite(Setting::OperatorCompletes)),
+        '2' => Some(Allowance::FourEyes),
         '.' => None,
         other => panic!("{other}"),
     }

@@ -1,6 +1,6 @@
 //! The rules of accounts: given, when, then.
 
-use mw_contract::decide::{Actor, Allowance, DecisionContext, Domain, EventMeta};
+use mw_contract::decide::{Actor, Allowance, DecisionContext, Domain, EventMeta, People, Person};
 use mw_contract::{
     AccountName, AggregateKind, Command, CommandEnvelope, Context, ErrorCode, Event, EventId, Instant, Rejection, Role,
     StreamId, Version, ids,
@@ -197,6 +197,7 @@ fn domain_decide(
     };
     let now = Instant::clamped(1_000_000);
     let ctx = DecisionContext {
+        people: &Nobody,
         received_at: now,
         occurred_at: now,
         captured_offline: false,
@@ -206,6 +207,15 @@ fn domain_decide(
         version: Version(version),
     };
     domain.decide(state, command, &ctx)
+}
+
+#[derive(Debug)]
+struct Nobody;
+
+impl People for Nobody {
+    fn person(&self, _: &AccountName) -> Option<Person> {
+        None
+    }
 }
 
 fn meta() -> EventMeta {

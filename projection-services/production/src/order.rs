@@ -3,6 +3,8 @@
 //!
 //! It never judges: whether something was allowed was decided when it happened.
 
+use std::collections::BTreeSet;
+
 use mw_contract::event::parts::{BomLineV1, RoutingOperationV1};
 use mw_contract::*;
 use serde::{Deserialize, Serialize};
@@ -76,6 +78,9 @@ pub struct Operation {
     pub ended_at: Option<Instant>,
     /// Sessions that run now.
     pub open: Vec<EntityId>,
+    /// Who should do it.
+    pub assigned: BTreeSet<AccountName>,
+    pub crew: Option<Text<40>>,
     /// Known once it is completed: running, setting up, labour.
     pub times: Option<(Seconds, Seconds, Seconds)>,
 }
@@ -114,6 +119,17 @@ pub struct Order {
     pub bom: Vec<BomLineV1>,
     pub shortages: Vec<Shortage>,
     pub materials: Vec<MaterialTotal>,
+    pub links: Vec<Link>,
+    /// 1, and one more with each reopening.
+    pub cycle: u16,
+}
+
+/// Something that an order is tied to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Link {
+    pub kind: LinkKind,
+    pub id: Text<60>,
+    pub relation: LinkRelation,
 }
 
 /// What an event brings beside its data.
@@ -172,6 +188,8 @@ impl Order {
             bom: e.bom.clone(),
             shortages: Vec::new(),
             materials: Vec::new(),
+            links: Vec::new(),
+            cycle: 1,
         };
         order.set_routing(&e.routing);
         order
@@ -200,15 +218,43 @@ impl Order {
                 h.line = Some(e.line_id.clone());
                 h.planned_start = Some(e.planned_start);
                 h.planned_end = Some(e.planned_end);
-                for plan in &e.operations {
-                    if let Some(o) = self.operation(plan.op) {
-                        if plan.cell_id.is_some() {
-                            o.step.cell_id.clone_from(&plan.cell_id);
-                        }
-                        o.planned_start = plan.planned_start.or(o.planned_start);
-                        o.planned_end = plan.planned_end.or(o.planned_end);
+                self.plan_operations(&e.operations);
+            }
+            Event::WorkOrderUnplanned(_) => {
+                h.state = WorkOrderState::Draft;
+                self.forget_dates();
+            }
+            Event::WorkOrderRescheduled(e) => {
+                h.line.clone_from(&e.new.line_id);
+                h.planned_start = e.new.planned_start;
+                h.planned_end = e.new.planned_end;
+                self.plan_operations(&e.new.operations);
+            }
+            Event::WorkOrderReleaseRevoked(_) => {
+                h.state = WorkOrderState::Planned;
+                self.shortages.clear();
+            }
+            Event::WorkOrderQuantityChanged(e) => h.planned_qty = e.new_qty,
+            Event::WorkOrderDueDateChanged(e) => h.due_at = e.new,
+            Event::WorkOrderPriorityChanged(e) => h.priority = e.new,
+            Event::OperationAssigned(e) => {
+                if let Some(o) = self.operation(e.op) {
+                    if e.cell_id.is_some() {
+                        o.step.cell_id.clone_from(&e.cell_id);
                     }
+                    o.assigned.extend(e.operators.iter().cloned());
+                    o.crew = e.crew.clone().or(o.crew.take());
                 }
+            }
+            Event::OperationUnassigned(e) => {
+                if let Some(o) = self.operation(e.op) {
+                    o.assigned.retain(|a| !e.operators.contains(a));
+                }
+            }
+            Event::WorkOrderShortClosed(e) => h.reason = Some(e.reason.clone()),
+            Event::WorkOrderReopened(e) => self.reopen(e),
+            Event::LinkAdded(e) => {
+                self.links.push(Link { kind: e.kind, id: e.id.clone(), relation: e.relation });
             }
             Event::WorkOrderReleased(e) => {
                 h.state = WorkOrderState::Released;
@@ -307,6 +353,50 @@ impl Order {
         }
     }
 
+    fn plan_operations(&mut self, plans: &[event::parts::OperationPlanV1]) {
+        for plan in plans {
+            if let Some(o) = self.operation(plan.op) {
+                if plan.cell_id.is_some() {
+                    o.step.cell_id.clone_from(&plan.cell_id);
+                }
+                o.planned_start = plan.planned_start.or(o.planned_start);
+                o.planned_end = plan.planned_end.or(o.planned_end);
+            }
+        }
+    }
+
+    fn forget_dates(&mut self) {
+        self.header.planned_start = None;
+        self.header.planned_end = None;
+        for o in &mut self.operations {
+            o.planned_start = None;
+            o.planned_end = None;
+        }
+    }
+
+    /// What the end had set goes; what was reported stays.
+    fn reopen(&mut self, e: &event::work_order::WorkOrderReopenedV1) {
+        self.cycle = e.cycle;
+        let h = &mut self.header;
+        h.state = e.to_state;
+        match e.to_state {
+            WorkOrderState::Draft => {
+                h.reason = None;
+                h.actual_start = None;
+                h.actual_end = None;
+                self.shortages.clear();
+                self.forget_dates();
+            }
+            // The final sums come again with the next closing.
+            WorkOrderState::Completed => self.materials.clear(),
+            _ => {
+                h.reason = None;
+                h.actual_end = None;
+                h.short_closed = false;
+            }
+        }
+    }
+
     fn operation(&mut self, op: u16) -> Option<&mut Operation> {
         self.operations.iter_mut().find(|o| o.step.op == op)
     }
@@ -345,6 +435,8 @@ impl Order {
                 started_at: None,
                 ended_at: None,
                 open: Vec::new(),
+                assigned: BTreeSet::new(),
+                crew: None,
                 times: None,
             });
             // The plan's cell outlives a fresh copy of the routing that names none.

@@ -81,6 +81,41 @@ pub fn words(event: &Event) -> String {
             0 => "added a note".to_owned(),
             n => format!("added a note with {n} attachments"),
         },
+        Event::WorkOrderUnplanned(e) => format!("taken out of the plan: {}", e.reason),
+        Event::WorkOrderRescheduled(e) => {
+            let mut s = "rescheduled".to_owned();
+            if let (true, Some(line)) = (e.old.line_id != e.new.line_id, &e.new.line_id) {
+                let _ = write!(s, " to {line}");
+            }
+            if let (Some(start), Some(end)) = (e.new.planned_start, e.new.planned_end) {
+                let _ = write!(s, ", from {start} to {end}");
+            }
+            let _ = write!(s, ": {}", e.reason);
+            s
+        }
+        Event::WorkOrderReleaseRevoked(e) => format!("release taken back: {}", e.reason),
+        Event::WorkOrderQuantityChanged(e) => {
+            format!("planned quantity changed from {} to {}: {}", e.old_qty, e.new_qty, e.reason)
+        }
+        Event::WorkOrderDueDateChanged(e) => format!("due date moved from {} to {}: {}", e.old, e.new, e.reason),
+        Event::WorkOrderPriorityChanged(e) => format!("priority changed from {} to {}", e.old, e.new),
+        Event::OperationAssigned(e) => {
+            let cell = e.cell_id.iter().map(ToString::to_string);
+            let crew = e.crew.iter().map(|c| format!("crew {c}"));
+            let to: Vec<String> = cell.chain(e.operators.iter().map(ToString::to_string)).chain(crew).collect();
+            format!("operation {}: assigned to {}", e.op, to.join(", "))
+        }
+        Event::OperationUnassigned(e) => {
+            let from: Vec<&str> = e.operators.iter().map(|o| o.as_str()).collect();
+            format!("operation {}: no longer assigned to {}", e.op, from.join(", "))
+        }
+        Event::WorkOrderShortClosed(e) => {
+            format!("short-closed: {} of {} good, {} dropped ({})", e.good, e.planned_qty, e.dropped_qty, e.reason)
+        }
+        Event::WorkOrderReopened(e) => {
+            format!("reopened from {} to {}, cycle {}: {}", e.from_state, e.to_state, e.cycle, e.reason)
+        }
+        Event::LinkAdded(e) => format!("linked: {} {} {}", e.relation, e.kind, e.id),
         Event::ReferencePut(e) => format!("put {} {}, revision {}", e.kind, e.code, e.revision),
         Event::ReferenceRetired(e) => format!("retired {} {}", e.kind, e.code),
         Event::AccountAdded(e) => format!("added account {} with {}", e.account, list(&e.roles, &e.sites)),
@@ -109,6 +144,14 @@ pub fn reason(event: &Event) -> Option<String> {
     match event {
         Event::WorkOrderHeld(e) => Some(e.reason.to_string()),
         Event::WorkOrderCancelled(e) => Some(e.reason.to_string()),
+        Event::WorkOrderUnplanned(e) => Some(e.reason.to_string()),
+        Event::WorkOrderRescheduled(e) => Some(e.reason.to_string()),
+        Event::WorkOrderReleaseRevoked(e) => Some(e.reason.to_string()),
+        Event::WorkOrderQuantityChanged(e) => Some(e.reason.to_string()),
+        Event::WorkOrderDueDateChanged(e) => Some(e.reason.to_string()),
+        Event::WorkOrderPriorityChanged(e) => e.reason.as_ref().map(ToString::to_string),
+        Event::WorkOrderShortClosed(e) => Some(e.reason.to_string()),
+        Event::WorkOrderReopened(e) => Some(e.reason.to_string()),
         Event::OperationPaused(e) => e.reason.as_ref().map(ToString::to_string),
         Event::ReferenceRetired(e) => e.reason.as_ref().map(ToString::to_string),
         Event::AccountDisabled(e) => e.reason.as_ref().map(ToString::to_string),
@@ -126,6 +169,14 @@ pub fn note(event: &Event) -> Option<&Sealed> {
         Event::WorkOrderCompleted(e) => e.note.as_ref(),
         Event::WorkOrderClosed(e) => e.note.as_ref(),
         Event::WorkOrderCancelled(e) => e.note.as_ref(),
+        Event::WorkOrderUnplanned(e) => e.note.as_ref(),
+        Event::WorkOrderRescheduled(e) => e.note.as_ref(),
+        Event::WorkOrderReleaseRevoked(e) => e.note.as_ref(),
+        Event::WorkOrderQuantityChanged(e) => e.note.as_ref(),
+        Event::WorkOrderDueDateChanged(e) => e.note.as_ref(),
+        Event::WorkOrderPriorityChanged(e) => e.note.as_ref(),
+        Event::WorkOrderShortClosed(e) => e.note.as_ref(),
+        Event::WorkOrderReopened(e) => e.note.as_ref(),
         Event::OperationPaused(e) => e.note.as_ref(),
         Event::NoteAdded(e) => Some(&e.text),
         _ => None,

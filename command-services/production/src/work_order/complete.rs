@@ -43,21 +43,20 @@ pub fn decide(
             .with("remaining", remaining.to_string())
             .with("tolerated", may_miss.to_string()));
     }
-    // No event can record an inspection yet, so a demanded result is never there.
-    let uninspected = ops(|o| o.inspection != InspectionPlan::None);
-    if !uninspected.is_empty() {
-        return Err(Rejection::guard("WO-16.R4", "record the inspections that are demanded first")
-            .with("operations", uninspected));
-    }
-    check_tracking(order)?;
+    check_inspections(order, "WO-16.R4")?;
+    check_tracking(order, "WO-16.R6")?;
     if !order.rework_open().is_zero() {
         return Err(Rejection::guard("WO-16.R7", "pieces still wait for rework: report what became of them")
             .with("rework_open", order.rework_open().to_string()));
     }
-    if let Some(start) = order.actual_start {
-        not_before(ctx.occurred_at, start, "the order would end before it was started")?;
-    }
-    let completed = WorkOrderCompletedV1 {
+    check_end(order, ctx)?;
+    let completed = WorkOrderCompletedV1 { note: p.note.as_ref().map(Sealed::plain), ..completed(order, ctx) };
+    Ok(case.decided(role, vec![completed.into()]))
+}
+
+/// The order's totals, as they are at the end of production.
+pub(crate) fn completed(order: &WorkOrder, ctx: &DecisionContext<'_>) -> WorkOrderCompletedV1 {
+    WorkOrderCompletedV1 {
         good: order.produced_good(),
         scrap: order.scrap_total(),
         rework: order.rework_open(),
@@ -65,14 +64,31 @@ pub fn decide(
         actual_end: ctx.occurred_at,
         material_variance: variance(order),
         short_closed: false,
-        note: p.note.as_ref().map(Sealed::plain),
-    };
-    Ok(case.decided(role, vec![completed.into()]))
+        note: None,
+    }
 }
 
-/// WO-16.R6.
-fn check_tracking(order: &WorkOrder) -> Result<(), Rejection> {
-    let guard = |message: &str| Rejection::guard("WO-16.R6", message);
+/// G3: production does not end before it began.
+pub(crate) fn check_end(order: &WorkOrder, ctx: &DecisionContext<'_>) -> Result<(), Rejection> {
+    match order.actual_start {
+        Some(start) => not_before(ctx.occurred_at, start, "the order would end before it was started"),
+        None => Ok(()),
+    }
+}
+
+/// WO-16.R4. No event can record an inspection yet, so a demanded result is never there.
+pub(crate) fn check_inspections(order: &WorkOrder, rule: &'static str) -> Result<(), Rejection> {
+    let demanded = order.operations.iter().filter(|o| o.inspection != InspectionPlan::None);
+    let uninspected: Vec<u16> = demanded.map(|o| o.op).collect();
+    if uninspected.is_empty() {
+        return Ok(());
+    }
+    Err(Rejection::guard(rule, "record the inspections that are demanded first").with("operations", uninspected))
+}
+
+/// WO-16.R6: units and lots are there.
+pub(crate) fn check_tracking(order: &WorkOrder, rule: &'static str) -> Result<(), Rejection> {
+    let guard = |message: &str| Rejection::guard(rule, message);
     if !i4_holds(order) {
         return Err(guard("each good piece needs a registered unit with result good, and no more than that")
             .with("produced_good", order.produced_good().to_string())

@@ -9,9 +9,9 @@ use mw_contract::command::work_order::{OperationPlan, PlanWorkOrder};
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::parts::OperationPlanV1;
 use mw_contract::event::work_order::WorkOrderPlannedV1;
-use mw_contract::{CommandType, Instant, Rejection, Warning};
+use mw_contract::{CommandType, Instant, LineId, Rejection, Warning};
 
-use crate::facts::{Production, standard_work};
+use crate::facts::{Production, StandardWork};
 use crate::load::Span;
 use crate::rules::{Case, Holds, authorise, need_cell};
 use crate::state::ProductionState;
@@ -26,26 +26,13 @@ pub fn decide(
     let role = authorise(ctx, Holds::default())?;
     let case = Case::open(facts, state, CommandType::WorkOrderPlan, ctx)?;
     let site = &case.order.site_id;
-    starts_before_end(Some(p.planned_start), Some(p.planned_end), "payload.planned_end")?;
+    starts_before_end("WO-03.R1", Some(p.planned_start), Some(p.planned_end), "payload.planned_end")?;
     if facts.line_at(site, &p.line_id).is_none() {
         return Err(
             Rejection::guard("WO-03.R2", format!("{} is not a line of {site} in use", p.line_id)).at("payload.line_id")
         );
     }
-    let mut seen = BTreeSet::new();
-    let mut operations = Vec::new();
-    for (i, o) in p.operations.iter().flatten().enumerate() {
-        let path = format!("payload.operations[{i}]");
-        case.op(o.op).map_err(|r| r.at(format!("{path}.op")))?;
-        if !seen.insert(o.op) {
-            return Err(Rejection::invalid(format!("{path}.op"), "stands twice"));
-        }
-        starts_before_end(o.planned_start, o.planned_end, &format!("{path}.planned_end"))?;
-        if let Some(cell) = &o.cell_id {
-            need_cell(facts, site, cell, &format!("{path}.cell_id"))?;
-        }
-        operations.push(copy(o));
-    }
+    let operations = operations(&case, p.operations.as_deref().unwrap_or_default())?;
     let planned = WorkOrderPlannedV1 {
         line_id: p.line_id.clone(),
         planned_start: p.planned_start,
@@ -53,33 +40,57 @@ pub fn decide(
         operations,
     };
     let mut decision = case.decided(role, vec![planned.into()]);
-    decision.warnings = warnings(&case, p);
+    decision.warnings = warnings(&case, &p.line_id, p.planned_start, p.planned_end);
     Ok(decision)
+}
+
+/// The wishes for single operations: each operation is there, named once, and so is its cell.
+pub(crate) fn operations(case: &Case<'_>, asked: &[OperationPlan]) -> Result<Vec<OperationPlanV1>, Rejection> {
+    let mut seen = BTreeSet::new();
+    let mut operations = Vec::new();
+    for (i, o) in asked.iter().enumerate() {
+        let path = format!("payload.operations[{i}]");
+        case.op(o.op).map_err(|r| r.at(format!("{path}.op")))?;
+        if !seen.insert(o.op) {
+            return Err(Rejection::invalid(format!("{path}.op"), "stands twice"));
+        }
+        starts_before_end("WO-03.R1", o.planned_start, o.planned_end, &format!("{path}.planned_end"))?;
+        if let Some(cell) = &o.cell_id {
+            need_cell(case.facts, &case.order.site_id, cell, &format!("{path}.cell_id"))?;
+        }
+        operations.push(copy(o));
+    }
+    Ok(operations)
 }
 
 fn copy(o: &OperationPlan) -> OperationPlanV1 {
     OperationPlanV1 { op: o.op, cell_id: o.cell_id.clone(), planned_start: o.planned_start, planned_end: o.planned_end }
 }
 
-fn starts_before_end(start: Option<Instant>, end: Option<Instant>, field: &str) -> Result<(), Rejection> {
+/// WO-03.R1, WO-05.R1.
+pub(crate) fn starts_before_end(
+    rule: &'static str,
+    start: Option<Instant>,
+    end: Option<Instant>,
+    field: &str,
+) -> Result<(), Rejection> {
     match (start, end) {
         (Some(s), Some(e)) if s >= e => {
-            Err(Rejection::guard("WO-03.R1", "planned_start must be before planned_end").at(field))
+            Err(Rejection::guard(rule, "planned_start must be before planned_end").at(field))
         }
         _ => Ok(()),
     }
 }
 
 /// WO-03.R4: worth knowing, no reason to refuse.
-fn warnings(case: &Case<'_>, p: &PlanWorkOrder) -> Vec<Warning> {
+pub(crate) fn warnings(case: &Case<'_>, line: &LineId, start: Instant, end: Instant) -> Vec<Warning> {
     let mut out = Vec::new();
-    let work = standard_work(&case.order.routing, case.order.planned_qty);
-    let asked = Span { start: p.planned_start, end: p.planned_end, work };
-    if case.facts.load.overloaded(&p.line_id, asked, case.facts.cells_on(&p.line_id)) {
-        let message = format!("{} has more planned work than it can do in this interval", p.line_id);
+    let work = StandardWork::of(&case.order.routing).total(case.order.planned_qty);
+    if case.facts.overloaded(case.order.id, line, Span { start, end, work }) {
+        let message = format!("{line} has more planned work than it can do in this interval");
         out.push(Warning { code: "line_overloaded".into(), message });
     }
-    if p.planned_end > case.order.due_at {
+    if end > case.order.due_at {
         let message = format!("planned_end is after the due date {}", case.order.due_at);
         out.push(Warning { code: "ends_after_due".into(), message });
     }

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::enums::{CheckDigit, OrderType, OriginKind, QuantitySource, SessionKind, UnitResult};
+use crate::enums::{
+    CheckDigit, LinkKind, LinkRelation, OrderType, OriginKind, QuantitySource, Remainder, SessionKind, UnitResult,
+};
 use crate::event::parts::{BomLineV1, FileRefV1, MeasurementV1, RoutingOperationV1};
 use crate::ids::{AccountName, AggregateId, CellId, Code, CustomerId, EntityId, ItemId, LineId, ProductId, ReasonCode};
 use crate::qty::{Percent, Qty};
@@ -141,6 +143,63 @@ payload! {
         operations: Option<Vec<OperationPlan>>,
     }
 
+    /// WO-04 `work-order.unplan`.
+    UnplanWorkOrder {
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
+    }
+
+    /// WO-05 `work-order.reschedule`: what is absent stays as it is.
+    RescheduleWorkOrder {
+        line_id: Option<LineId>,
+        planned_start: Option<Instant>,
+        planned_end: Option<Instant>,
+        operations: Option<Vec<OperationPlan>>,
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
+    }
+
+    /// WO-07 `work-order.revoke-release`.
+    RevokeRelease {
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
+    }
+
+    /// WO-08 `work-order.change-quantity`.
+    ChangeQuantity {
+        new_qty: Qty,
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
+    }
+
+    /// WO-09 `work-order.change-due-date`.
+    ChangeDueDate {
+        new_due_at: Instant,
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
+    }
+
+    /// WO-10 `work-order.change-priority`.
+    ChangePriority {
+        /// 1 urgent to 4 low.
+        new_priority: u8,
+        /// Needed when the order becomes urgent (1).
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
+    }
+
+    /// WO-12 `work-order.assign`: a cell, operators or a crew; at least one of them.
+    AssignOperation {
+        op: OpNo,
+        cell_id: Option<CellId>,
+        /// At most 20; they come on top of those who are assigned already.
+        operators: Option<Vec<AccountName>>,
+        crew: Option<Text<40>>,
+    }
+
+    /// WO-13 `work-order.unassign`.
+    UnassignOperation { op: OpNo, operators: Vec<AccountName> }
+
     /// WO-06 `work-order.release`.
     ReleaseWorkOrder {
         /// Release although material is missing; default false.
@@ -161,6 +220,17 @@ payload! {
     /// WO-16 `work-order.complete`.
     CompleteWorkOrder { note: Option<Text<2000>> }
 
+    /// WO-17 `work-order.short-close`.
+    ShortCloseWorkOrder {
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
+        remainder: Remainder,
+        /// With `new_order`: the order that makes the rest.
+        new_work_order_id: Option<AggregateId>,
+        /// A planner who agrees; line leads need one.
+        approver: Option<AccountName>,
+    }
+
     /// WO-18 `work-order.close`.
     CloseWorkOrder {
         /// Close before the late window is over; admin only; default false.
@@ -170,6 +240,12 @@ payload! {
 
     /// WO-19 `work-order.cancel`.
     CancelWorkOrder {
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
+    }
+
+    /// WO-20 `work-order.reopen`.
+    ReopenWorkOrder {
         reason: Option<ReasonCode>,
         note: Option<Text<2000>>,
     }
@@ -265,6 +341,14 @@ payload! {
         note_id: EntityId,
         text: Text<2000>,
         attachments: Option<Vec<FileRefV1>>,
+    }
+
+    /// WO-48 `work-order.link`.
+    LinkWorkOrder {
+        kind: LinkKind,
+        /// The id, number or code of what is linked.
+        id: Text<60>,
+        relation: LinkRelation,
     }
 }
 

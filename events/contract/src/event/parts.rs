@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::enums::{InspectionPlan, OriginKind, Overlap, Tracking};
-use crate::ids::{CellId, Code, ItemId, ReasonCode};
+use crate::ids::{CellId, Code, ItemId, LineId, ReasonCode};
 use crate::qty::{Percent, Qty};
 use crate::text::{Sealed, Text};
 use crate::time::{Instant, Seconds};
@@ -245,4 +245,28 @@ pub struct ChangeV1 {
     pub old: Option<String>,
     /// After.
     pub new: Option<String>,
+}
+
+/// Line and dates of an order, with those of the operations that a change names.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct ScheduleV1 {
+    /// The line.
+    pub line_id: Option<LineId>,
+    /// When it should start.
+    pub planned_start: Option<Instant>,
+    /// When it should end.
+    pub planned_end: Option<Instant>,
+    /// The operations that the change names.
+    pub operations: Vec<OperationPlanV1>,
+}
+
+/// What one BOM line needs for all planned pieces.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct RequiredMaterialV1 {
+    /// Line of the BOM.
+    pub line_no: u16,
+    /// Which item.
+    pub item_id: ItemId,
+    /// How much.
+    pub required: Qty,
 }

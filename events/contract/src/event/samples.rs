@@ -281,6 +281,64 @@ pub fn all() -> Vec<Event> {
         }
         .into(),
         NoteAddedV1 { note_id: id(7), text: sealed(), attachments: vec![file()] }.into(),
+        WorkOrderUnplannedV1 { reason: code("no_demand"), note: note() }.into(),
+        WorkOrderRescheduledV1 {
+            old: ScheduleV1 { line_id: None, planned_start: None, planned_end: Some(t), operations: vec![] },
+            new: ScheduleV1 {
+                line_id: Some(code("line-2")),
+                planned_start: Some(t),
+                planned_end: Some(t.plus_millis(3_600_000)),
+                operations: vec![OperationPlanV1 { op: 20, cell_id: None, planned_start: Some(t), planned_end: None }],
+            },
+            reason: code("machine_moved"),
+            note: note(),
+        }
+        .into(),
+        WorkOrderReleaseRevokedV1 { reason: code("engineering_change"), note: note() }.into(),
+        WorkOrderQuantityChangedV1 {
+            old_qty: qty("5"),
+            new_qty: qty("7"),
+            reason: code("customer_request"),
+            required_materials: vec![RequiredMaterialV1 {
+                line_no: 1,
+                item_id: code("housing"),
+                required: qty("8.75"),
+            }],
+            note: note(),
+        }
+        .into(),
+        WorkOrderDueDateChangedV1 { old: t, new: t.plus_millis(1), reason: code("customer_request"), note: note() }
+            .into(),
+        WorkOrderPriorityChangedV1 { old: 3, new: 1, reason: Some(code("customer_request")), note: note() }.into(),
+        OperationAssignedV1 {
+            op: 10,
+            cell_id: Some(code("cell-1")),
+            operators: vec![code("operator-1"), code("operator-2")],
+            crew: Some(text("early")),
+        }
+        .into(),
+        OperationUnassignedV1 { op: 10, operators: vec![code("operator-1")] }.into(),
+        WorkOrderShortClosedV1 {
+            planned_qty: qty("100"),
+            good: qty("64"),
+            scrap: qty("3"),
+            dropped_qty: qty("36"),
+            reason: code("no_demand"),
+            remainder: Remainder::NewOrder,
+            new_work_order_id: Some(id(8)),
+            approver: Some(code("planner-1")),
+            note: note(),
+        }
+        .into(),
+        WorkOrderReopenedV1 {
+            from_state: WorkOrderState::Closed,
+            to_state: WorkOrderState::Completed,
+            reason: code("wrong_data"),
+            cycle: 2,
+            note: note(),
+        }
+        .into(),
+        LinkAddedV1 { kind: LinkKind::Ticket, id: text("TK-2026-000001"), relation: LinkRelation::Replaces }.into(),
         ReferencePutV1 {
             kind: ReferenceKind::Cell,
             code: code("cell-1"),

@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::SealedFields;
 use super::parts::*;
 use crate::enums::{
-    HoldKind, LossCategory, OrderType, PauseCause, QuantitySource, SessionKind, Tracking, UnitResult, WorkOrderState,
+    HoldKind, LinkKind, LinkRelation, LossCategory, OrderType, PauseCause, QuantitySource, Remainder, SessionKind,
+    Tracking, UnitResult, WorkOrderState,
 };
 use crate::ids::{AccountName, AggregateId, CellId, Code, CustomerId, EntityId, LineId, ProductId, ReasonCode, SiteId};
 use crate::qty::{Percent, Qty};
@@ -248,4 +249,79 @@ events! {
         text: Sealed,
         attachments: Vec<FileRefV1>,
     }
+
+    /// WO-04: the order lost its place in the plan.
+    WorkOrderUnplannedV1 [note] { reason: ReasonCode, note: Option<Sealed> }
+
+    /// WO-05: line or dates were changed.
+    WorkOrderRescheduledV1 [note] {
+        old: ScheduleV1,
+        new: ScheduleV1,
+        reason: ReasonCode,
+        note: Option<Sealed>,
+    }
+
+    /// WO-07: the release was taken back.
+    WorkOrderReleaseRevokedV1 [note] { reason: ReasonCode, note: Option<Sealed> }
+
+    /// WO-08: more or fewer pieces.
+    WorkOrderQuantityChangedV1 [note] {
+        old_qty: Qty,
+        new_qty: Qty,
+        reason: ReasonCode,
+        required_materials: Vec<RequiredMaterialV1>,
+        note: Option<Sealed>,
+    }
+
+    /// WO-09: due earlier or later.
+    WorkOrderDueDateChangedV1 [note] {
+        old: Instant,
+        new: Instant,
+        reason: ReasonCode,
+        note: Option<Sealed>,
+    }
+
+    /// WO-10: more or less urgent.
+    WorkOrderPriorityChangedV1 [note] {
+        old: u8,
+        new: u8,
+        reason: Option<ReasonCode>,
+        note: Option<Sealed>,
+    }
+
+    /// WO-12: who or what does an operation.
+    OperationAssignedV1 {
+        op: u16,
+        cell_id: Option<CellId>,
+        operators: Vec<AccountName>,
+        crew: Option<Text<40>>,
+    }
+
+    /// WO-13: who does not do it any more.
+    OperationUnassignedV1 { op: u16, operators: Vec<AccountName> }
+
+    /// WO-17: ended before all pieces were made. `dropped_qty` is what this order does not deliver.
+    WorkOrderShortClosedV1 [note] {
+        planned_qty: Qty,
+        good: Qty,
+        scrap: Qty,
+        dropped_qty: Qty,
+        reason: ReasonCode,
+        remainder: Remainder,
+        new_work_order_id: Option<AggregateId>,
+        approver: Option<AccountName>,
+        note: Option<Sealed>,
+    }
+
+    /// WO-20: taken up again; the first reopening begins cycle 2.
+    WorkOrderReopenedV1 [note] {
+        from_state: WorkOrderState,
+        to_state: WorkOrderState,
+        reason: ReasonCode,
+        cycle: u16,
+        note: Option<Sealed>,
+    }
+
+    /// WO-48: tied to something else.
+    LinkAddedV1 { kind: LinkKind, id: Text<60>, relation: LinkRelation }
 }

@@ -44,7 +44,7 @@ pub fn detail(
         "operations": operations,
         "materials": materials(&order), "shortages": order.shortages,
         "units": units(conn, seq)?, "notes": notes(conn, seq, opener)?,
-        "links": {"parent_work_order_id": h.parent_work_order_id},
+        "parent_work_order_id": h.parent_work_order_id, "links": order.links, "cycle": order.cycle,
         // Recorded by commands that are not there yet: nothing can have been.
         "inspections": [], "ncrs": [], "downtime": [],
         "totals": totals(&order),
@@ -105,7 +105,7 @@ fn operation(order: &Order, o: &Operation, sessions: &[Session]) -> Value {
         "predecessors": order.predecessors(o), "overlap": s.overlap, "transfer_batch_qty": s.transfer_batch_qty,
         "inspection": s.inspection, "planned_start": o.planned_start, "planned_end": o.planned_end,
         "good": o.good, "scrap": o.scrap, "rework_open": o.rework_open, "started_at": o.started_at,
-        "ended_at": o.ended_at, "actual_run": time(|t| t.0), "actual_setup": time(|t| t.1),
+        "ended_at": o.ended_at, "assigned": o.assigned, "crew": o.crew, "actual_run": time(|t| t.0), "actual_setup": time(|t| t.1),
         "actual_labour": time(|t| t.2), "sessions": sessions,
     })
 }
