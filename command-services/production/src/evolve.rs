@@ -4,12 +4,14 @@
 //! state (an operation that is not there, a second creation), is passed over.
 
 use mw_contract::decide::EventMeta;
-use mw_contract::event::parts::RoutingOperationV1;
+use mw_contract::event::parts::{QuantitiesV1, ReasonQtyV1, RoutingOperationV1};
 use mw_contract::event::work_order::*;
-use mw_contract::{AggregateKind, Event, Instant, Qty, QuantitySource, Role, SessionKind, StreamId, WorkOrderState};
+use mw_contract::{
+    AggregateKind, EntityId, Event, EventId, Instant, Qty, QuantitySource, Role, SessionKind, StreamId, WorkOrderState,
+};
 
 use crate::invariants::implicit_operation;
-use crate::state::{Hold, Link, Note, Operation, ProductionState, ReferenceState, Session, Unit, WorkOrder};
+use crate::state::{Hold, Link, Note, Operation, ProductionState, ReferenceState, Report, Session, Unit, WorkOrder};
 
 /// Folds one event into the state of its aggregate.
 pub fn evolve(state: &mut ProductionState, stream: &StreamId, event: &Event, meta: &EventMeta) {
@@ -97,22 +99,26 @@ fn operations(routing: &[RoutingOperationV1]) -> Vec<Operation> {
         .map(|s| {
             let predecessors = s.predecessors.clone().unwrap_or_else(|| before.into_iter().collect());
             before = Some(s.op);
-            Operation {
-                op: s.op,
-                name: Some(s.name.clone()),
-                implicit: false,
-                cell_id: s.cell_id.clone(),
-                cell_class: s.cell_class.clone(),
-                setup_time: s.setup_time,
-                run_time_per_unit: s.run_time_per_unit,
-                predecessors,
-                overlap: s.overlap,
-                transfer_batch_qty: s.transfer_batch_qty,
-                inspection: s.inspection,
-                ..implicit_operation()
-            }
+            operation(s, predecessors)
         })
         .collect()
+}
+
+fn operation(s: &RoutingOperationV1, predecessors: Vec<u16>) -> Operation {
+    Operation {
+        op: s.op,
+        name: Some(s.name.clone()),
+        implicit: false,
+        cell_id: s.cell_id.clone(),
+        cell_class: s.cell_class.clone(),
+        setup_time: s.setup_time,
+        run_time_per_unit: s.run_time_per_unit,
+        predecessors,
+        overlap: s.overlap,
+        transfer_batch_qty: s.transfer_batch_qty,
+        inspection: s.inspection,
+        ..implicit_operation()
+    }
 }
 
 fn fold(order: &mut WorkOrder, event: &Event, meta: &EventMeta) {
@@ -212,10 +218,39 @@ fn fold(order: &mut WorkOrder, event: &Event, meta: &EventMeta) {
                 s.loss_category = e.loss_category;
             }
         }
-        Event::OperationQuantityReported(e) => reported(order, e),
+        Event::OperationQuantityReported(e) => reported(order, e, meta),
+        Event::OperationReportCorrected(e) => correct_report(order, e.report_id, &e.new, meta.event_id),
         Event::OperationCompleted(e) => {
             if let Some(o) = order.operation_mut(e.op) {
                 o.completed_at = Some(at);
+            }
+        }
+        Event::OperationSessionCorrected(e) => {
+            let session =
+                order.operation_mut(e.op).and_then(|o| o.sessions.iter_mut().find(|s| s.session_id == e.session_id));
+            if let Some(s) = session {
+                s.started_at = e.new.started_at;
+                s.ended_at = e.new.ended_at;
+            }
+        }
+        Event::OperationReopened(e) => {
+            if let Some(o) = order.operation_mut(e.op) {
+                o.completed_at = None;
+            }
+        }
+        Event::OperationSkipped(e) => {
+            if let Some(o) = order.operation_mut(e.op) {
+                o.skipped = true;
+            }
+        }
+        Event::OperationAdded(e) => added(order, &e.operation),
+        Event::LotAssigned(e) => {
+            order.lots.insert(e.lot.clone());
+        }
+        Event::SerialVoided(e) => {
+            order.free_serials.remove(&e.serial);
+            if let Some(u) = order.units.get_mut(&e.serial) {
+                u.voided = true;
             }
         }
         Event::SerialsAllocated(e) => {
@@ -225,7 +260,8 @@ fn fold(order: &mut WorkOrder, event: &Event, meta: &EventMeta) {
         Event::UnitRegistered(e) => {
             order.free_serials.remove(&e.serial);
             order.lots.extend(e.lot.clone());
-            let unit = Unit { result: e.result, op: e.op, lot: e.lot.clone(), produced_at: e.produced_at };
+            let unit =
+                Unit { voided: false, result: e.result, op: e.op, lot: e.lot.clone(), produced_at: e.produced_at };
             order.units.insert(e.serial.clone(), unit);
         }
         Event::NoteAdded(e) => {
@@ -338,21 +374,56 @@ fn amended(order: &mut WorkOrder, e: &WorkOrderAmendedV1) {
     }
 }
 
-fn reported(order: &mut WorkOrder, e: &OperationQuantityReportedV1) {
-    let Some(o) = order.operation_mut(e.op) else { return };
-    let scrap: Qty = e.scrap.iter().map(|s| s.qty).sum();
-    let rework: Qty = e.rework.iter().map(|s| s.qty).sum();
-    o.good += e.good;
-    o.scrap += scrap;
-    match e.source {
-        QuantitySource::Fresh => o.rework_open += rework,
-        QuantitySource::Rework => o.rework_open = o.rework_open - (e.good + scrap),
+fn added(order: &mut WorkOrder, step: &RoutingOperationV1) {
+    if order.operation(step.op).is_some() {
+        return;
     }
+    let before = order.operations.iter().map(|o| o.op).filter(|n| *n < step.op).max();
+    let mut predecessors = step.predecessors.clone().unwrap_or_else(|| before.into_iter().collect());
+    // An operation can only wait for what is there, so no circle arises.
+    predecessors.retain(|p| order.operation(*p).is_some());
+    order.operations.push(operation(step, predecessors));
+    order.operations.sort_by_key(|o| o.op);
+}
+
+fn reported(order: &mut WorkOrder, e: &OperationQuantityReportedV1, meta: &EventMeta) {
+    if order.operation(e.op).is_none() {
+        return;
+    }
+    let nothing = QuantitiesV1 { good: Qty::ZERO, scrap: Vec::new(), rework: Vec::new() };
+    let report = Report {
+        op: e.op,
+        source: e.source,
+        says: nothing,
+        operator: e.operator.clone(),
+        at: meta.occurred_at,
+        event_id: meta.event_id,
+    };
+    order.reports.insert(e.report_id, report);
+    let says = QuantitiesV1 { good: e.good, scrap: e.scrap.clone(), rework: e.rework.clone() };
+    correct_report(order, e.report_id, &says, meta.event_id);
     order.lots.extend(e.lot.clone());
-    order.reports.insert(e.report_id, e.op);
     if let Some(c) = &e.counter {
         order.counters.insert((e.cell_id.clone(), c.name.clone()), c.value);
     }
+}
+
+/// Puts what a report says in place of what it said before.
+pub(crate) fn correct_report(order: &mut WorkOrder, report: EntityId, says: &QuantitiesV1, event_id: EventId) {
+    let Some(r) = order.reports.get_mut(&report) else { return };
+    let bare = |list: &[ReasonQtyV1]| list.iter().map(|x| ReasonQtyV1 { note: None, ..x.clone() }).collect();
+    let new = QuantitiesV1 { good: says.good, scrap: bare(&says.scrap), rework: bare(&says.rework) };
+    let (op, source, old) = (r.op, r.source, std::mem::replace(&mut r.says, new));
+    r.event_id = event_id;
+    let Some(o) = order.operation_mut(op) else { return };
+    let sum = |list: &[ReasonQtyV1]| list.iter().map(|x| x.qty).sum::<Qty>();
+    let (old_scrap, new_scrap) = (sum(&old.scrap), sum(&says.scrap));
+    o.good = o.good + says.good - old.good;
+    o.scrap = o.scrap + new_scrap - old_scrap;
+    o.rework_open = match source {
+        QuantitySource::Fresh => o.rework_open + sum(&says.rework) - sum(&old.rework),
+        QuantitySource::Rework => o.rework_open + old.good + old_scrap - (says.good + new_scrap),
+    };
 }
 
 #[cfg(test)]

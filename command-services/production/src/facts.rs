@@ -30,6 +30,8 @@ pub struct Production {
     /// By year, the number below which none is free.
     series: HashMap<u16, u32>,
     serials: HashMap<[u8; 16], SerialStatus>,
+    /// The order that took a lot number of a product first.
+    lots: HashMap<[u8; 16], AggregateId>,
     open_sessions: HashMap<(AggregateId, EntityId), AccountName>,
     sessions_of: HashMap<AccountName, u32>,
     /// Planned work of the lines.
@@ -59,6 +61,8 @@ pub enum SerialStatus {
     Allocated,
     /// Borne by a unit.
     Registered,
+    /// Taken out of use for ever.
+    Voided,
 }
 
 #[derive(Clone, Debug)]
@@ -172,6 +176,11 @@ impl Production {
         self.serials.get(&serial_key(product, serial)).copied()
     }
 
+    /// The order that took a lot number of a product first.
+    pub fn lot(&self, product: &ProductId, lot: &Text<40>) -> Option<AggregateId> {
+        self.lots.get(&serial_key(product, lot)).copied()
+    }
+
     /// How many sessions an operator has open, over all orders.
     pub fn sessions_of(&self, operator: &AccountName) -> u32 {
         self.sessions_of.get(operator).copied().unwrap_or(0)
@@ -248,11 +257,28 @@ impl Production {
             Event::OperationResumed(e) => self.begin(id, e.session_id, &e.operator),
             Event::OperationPaused(e) => self.end(id, e.session_id),
             Event::SerialsAllocated(e) => {
-                let product = self.orders.get(&id).and_then(|o| self.products.all.get(o.product as usize));
-                if let Some(product) = product {
-                    for s in &e.serials {
-                        self.serials.entry(serial_key(product, s)).or_insert(SerialStatus::Allocated);
-                    }
+                let keys: Vec<[u8; 16]> = match self.product_of(id) {
+                    Some(product) => e.serials.iter().map(|s| serial_key(product, s)).collect(),
+                    None => Vec::new(),
+                };
+                for key in keys {
+                    self.serials.entry(key).or_insert(SerialStatus::Allocated);
+                }
+            }
+            Event::SerialVoided(e) => {
+                if let Some(product) = self.product_of(id) {
+                    self.serials.insert(serial_key(product, &e.serial), SerialStatus::Voided);
+                }
+            }
+            Event::LotAssigned(e) => {
+                if let Some(product) = self.product_of(id) {
+                    self.lots.entry(serial_key(product, &e.lot)).or_insert(id);
+                }
+            }
+            Event::OperationAdded(e) => {
+                if let Some(o) = self.orders.get_mut(&id) {
+                    o.work.add(&e.operation);
+                    self.weigh(id);
                 }
             }
             Event::UnitRegistered(e) => {
@@ -260,6 +286,10 @@ impl Production {
             }
             _ => {}
         }
+    }
+
+    fn product_of(&self, order: AggregateId) -> Option<&ProductId> {
+        self.orders.get(&order).and_then(|o| self.products.all.get(o.product as usize))
     }
 
     fn put(&mut self, kind: ReferenceKind, code: &Code, document: Option<Document>) {
@@ -352,10 +382,15 @@ pub(crate) struct StandardWork {
 impl StandardWork {
     /// Of all operations of a routing.
     pub(crate) fn of(routing: &[RoutingOperationV1]) -> Self {
-        StandardWork {
-            setup: routing.iter().fold(0, |sum, s| sum.saturating_add(s.setup_time.0)),
-            run: routing.iter().map(|s| s.run_time_per_unit).sum(),
-        }
+        let mut work = StandardWork { setup: 0, run: Qty::ZERO };
+        routing.iter().for_each(|s| work.add(s));
+        work
+    }
+
+    /// One operation more.
+    fn add(&mut self, s: &RoutingOperationV1) {
+        self.setup = self.setup.saturating_add(s.setup_time.0);
+        self.run += s.run_time_per_unit;
     }
 
     /// For so many pieces, in milliseconds. More than can be counted weighs nothing, so that a plan
@@ -381,7 +416,7 @@ pub(crate) fn series_text((year, n): (u16, u32)) -> String {
 
 /// 128 bits of product and serial: two serials of one context meet by chance once in 10^19 pairs
 /// of millions, and then one is refused, never accepted twice.
-fn serial_key(product: &ProductId, serial: &Text<60>) -> [u8; 16] {
+fn serial_key<const N: usize>(product: &ProductId, serial: &Text<N>) -> [u8; 16] {
     let half = |salt: u8| {
         let mut h = DefaultHasher::new();
         (salt, product, serial).hash(&mut h);
@@ -453,7 +488,7 @@ mod tests {
     #[test]
     fn a_serial_is_told_apart_by_its_product_too() {
         let (a, b): (ProductId, ProductId) = ("a".parse().unwrap(), "b".parse().unwrap());
-        let s = Text::new("1").unwrap();
+        let s = Text::<60>::new("1").unwrap();
         assert_ne!(serial_key(&a, &s), serial_key(&b, &s));
         assert_ne!(serial_key(&a, &s)[..8], serial_key(&a, &s)[8..]);
     }

@@ -17,12 +17,18 @@ pub fn input(order: &WorkOrder, op: &Operation) -> Qty {
 
 /// I1 as it will stand after `more_scrap` is booked: replaced scrap widens a first operation.
 pub fn input_with_scrap(order: &WorkOrder, op: &Operation, more_scrap: Qty) -> Qty {
-    let limit = match op.predecessors.iter().filter_map(|p| order.operation(*p)).map(|p| p.good).min() {
+    let limit = match op.predecessors.iter().filter_map(|p| order.operation(*p)).map(|p| passed_on(order, p)).min() {
         Some(good) => good,
         None if order.replace_scrap => most_pieces(order, order.planned_qty) + more_scrap,
         None => most_pieces(order, order.planned_qty),
     };
     whole_if_piece(order, limit)
+}
+
+/// The good pieces that an operation hands on; one that is left out hands on what it was given.
+/// Predecessors have smaller numbers or were there before, so this comes to an end.
+pub fn passed_on(order: &WorkOrder, op: &Operation) -> Qty {
+    if op.skipped { input(order, op) } else { op.good }
 }
 
 /// How many pieces may go into a first operation when so many are planned: with the tolerance, and
@@ -44,7 +50,7 @@ pub fn i1_holds(order: &WorkOrder, op: &Operation) -> bool {
 
 /// I2: the smallest good quantity over the last operations.
 pub fn produced_good(order: &WorkOrder) -> Qty {
-    order.last_operations().map(|o| o.good).min().unwrap_or(Qty::ZERO)
+    order.last_operations().map(|o| passed_on(order, o)).min().unwrap_or(Qty::ZERO)
 }
 
 /// I2: what is still to make. Scrap that is not replaced is not made again.
@@ -91,6 +97,7 @@ pub fn implicit_operation() -> Operation {
         rework_open: Qty::ZERO,
         sessions: Vec::new(),
         completed_at: None,
+        skipped: false,
     }
 }
 

@@ -31,11 +31,11 @@
 //! | WO-12.R2, second half | skills of operators and needs of operations |
 //! | WO-06.R4 | tickets that ask for a replacement |
 //! | WO-28.R6 | certificates of operators |
+//! | WO-33.R3 and WO-42, shipped units | shipping |
 //! | WO-15.R1, WO-16.R5 | nonconformances |
 //! | WO-18.R3 | corrections that are pending |
 //! | WO-28.R3, second half | downtime of equipment; the cell's own maintenance flag counts now |
 //! | WO-40.R4 | inspections of single units |
-//! | `skipped` operations in I1, WO-16.R1, WO-28.R1 | skipping |
 //!
 //! Where a demanded fact cannot be recorded yet, the rule refuses: material that is not
 //! backflushed is short (WO-06.R3), a demanded inspection has no result (WO-16.R4, WO-28.R7,
@@ -94,6 +94,13 @@ impl Domain for Production {
             Command::WorkOrderUnassign(p) => wo::assign::unassign(self, state, p, ctx),
             Command::WorkOrderShortClose(p) => wo::short_close::decide(self, state, p, ctx),
             Command::WorkOrderReopen(p) => wo::reopen::decide(self, state, p, ctx),
+            Command::WorkOrderCorrectReport(p) => wo::correct_report::decide(self, state, p, ctx),
+            Command::WorkOrderCorrectSession(p) => wo::correct_session::decide(self, state, p, ctx),
+            Command::WorkOrderReopenOperation(p) => wo::routing::reopen(self, state, p, ctx),
+            Command::WorkOrderSkipOperation(p) => wo::routing::skip(self, state, p, ctx),
+            Command::WorkOrderAddOperation(p) => wo::routing::add(self, state, p, ctx),
+            Command::WorkOrderAssignLot(p) => wo::lot::decide(self, state, p, ctx),
+            Command::WorkOrderVoidSerial(p) => wo::void_serial::decide(self, state, p, ctx),
             Command::WorkOrderLink(p) => wo::link::decide(self, state, p, ctx),
             Command::WorkOrderHold(p) => wo::hold::hold(self, state, p, ctx),
             Command::WorkOrderResume(p) => wo::hold::resume(self, state, p, ctx),

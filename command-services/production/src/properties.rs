@@ -24,6 +24,14 @@ fn payload(command: CommandType) -> Value {
         C::WorkOrderUnassign => json!({"op": 10, "operators": ["operator-1"]}),
         C::WorkOrderShortClose => json!({"reason": "no_demand", "remainder": "drop"}),
         C::WorkOrderLink => json!({"kind": "ticket", "id": "T", "relation": "blocks"}),
+        C::WorkOrderCorrectReport => json!({"report_id": e(7000), "good": 1, "reason": "wrong_data"}),
+        C::WorkOrderCorrectSession => {
+            json!({"session_id": e(7000), "new_end": "2026-03-02T09:00:00.000Z", "reason": "wrong_data"})
+        }
+        C::WorkOrderReopenOperation | C::WorkOrderSkipOperation => json!({"op": 10, "reason": "wrong_data"}),
+        C::WorkOrderAddOperation => json!({"op": 15, "name": "deburr", "cell_class": "x", "reason": "quality"}),
+        C::WorkOrderAssignLot => json!({"lot": "L"}),
+        C::WorkOrderVoidSerial => json!({"serial": "S-1", "reason": "wrong_data"}),
         C::WorkOrderHold => json!({"reason": "quality_hold"}),
         C::WorkOrderCancel => json!({"reason": "no_demand"}),
         C::WorkOrderAmend => json!({"sales_order_ref": "SO-9"}),
@@ -68,6 +76,13 @@ const WRITTEN: &[(&str, &str)] = &[
     ("complete-operation", "---x-l--"),
     ("report-quantity", "---x-l--"),
     ("register-unit", "---x-l--"),
+    ("correct-report", "---xxx--"),
+    ("correct-session", "---xxx--"),
+    ("reopen-operation", "---x----"),
+    ("skip-operation", "-xxxx---"),
+    ("add-operation", "--xxx---"),
+    ("assign-lot", "xxxxxx--"),
+    ("void-serial", "-xxxxx--"),
     ("allocate-serials", "-xxx----"),
     ("add-note", "xxxxxxxx"),
     ("link", "xxxxxxxx"),
@@ -457,6 +472,11 @@ fn history() -> Vec<Event> {
         ("assign", json!({"op": 10, "operators": ["operator-1"], "crew": "early", "cell_id": "cell-1"})),
         ("unassign", json!({"op": 10, "operators": ["operator-1"]})),
         ("change-quantity", json!({"new_qty": 9, "reason": "x"})),
+        ("add-operation", json!({"op": 20, "name": "deburr", "cell_class": "x", "reason": "quality"})),
+        ("skip-operation", json!({"op": 20, "reason": "quality"})),
+        ("assign-lot", json!({"lot": "L"})),
+        ("allocate-serials", json!({"serials": ["X"]})),
+        ("void-serial", json!({"serial": "X", "reason": "wrong_data"})),
         ("link", json!({"kind": "ticket", "id": "T", "relation": "blocks"})),
     ] {
         run(&mut w, &planner(), &format!("work-order.{command}"), id(2), p);
@@ -469,6 +489,13 @@ fn history() -> Vec<Event> {
         json!({"op": 10, "session_id": e(20), "cell_id": "cell-1"}),
     );
     run(&mut w, &lead(), "work-order.report-quantity", id(2), json!({"op": 10, "report_id": e(20), "good": 1}));
+    w.later(MINUTE);
+    let earlier = json!({"session_id": e(20), "new_start": "2026-03-02T09:00:30.000Z", "reason": "wrong_data"});
+    run(&mut w, &lead(), "work-order.correct-session", id(2), earlier);
+    let less = json!({"report_id": e(20), "good": 2, "reason": "wrong_data"});
+    run(&mut w, &lead(), "work-order.correct-report", id(2), less);
+    run(&mut w, &lead(), "work-order.complete-operation", id(2), json!({"op": 10, "confirm_shortfall": true}));
+    run(&mut w, &lead(), "work-order.reopen-operation", id(2), json!({"op": 10, "reason": "quality"}));
     run(&mut w, &planner(), "work-order.short-close", id(2), json!({"reason": "no_demand", "remainder": "drop"}));
     run(&mut w, &planner(), "work-order.reopen", id(2), why);
     let cell = reference_id(ReferenceKind::Cell, &"cell-1".parse().unwrap());
@@ -499,8 +526,9 @@ const RULES: &[&str] = &[
     "wo_12_r3", "wo_13", "wo_14_r1", "wo_15", "wo_16_r1", "wo_16_r2", "wo_16_r3", "wo_16_r4", "wo_16_r6", "wo_16_r7",
     "wo_17_r1", "wo_17_r2", "wo_17_r3", "wo_18_r1", "wo_19_r1", "wo_19_r3", "wo_20", "wo_28_r1", "wo_28_r2",
     "wo_28_r3", "wo_28_r4", "wo_28_r5", "wo_28_r7", "wo_28_r8", "wo_29_r1", "wo_29_r2", "wo_30", "wo_31_r1",
-    "wo_31_r2", "wo_31_r3", "wo_31_r4", "wo_31_r5", "wo_31_r6", "wo_32_r1", "wo_32_r2", "wo_32_r3", "wo_39_r1",
-    "wo_39_r2", "wo_40_r1", "wo_40_r2", "wo_40_r3", "wo_47", "wo_48",
+    "wo_31_r2", "wo_31_r3", "wo_31_r4", "wo_31_r5", "wo_31_r6", "wo_32_r1", "wo_32_r2", "wo_32_r3", "wo_33_r1",
+    "wo_33_r2", "wo_33_r3", "wo_34_r1", "wo_35", "wo_36", "wo_37", "wo_38_r1", "wo_39_r1", "wo_39_r2", "wo_40_r1",
+    "wo_40_r2", "wo_40_r3", "wo_42", "wo_47", "wo_48",
 ];
 
 #[test]

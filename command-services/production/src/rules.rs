@@ -9,8 +9,8 @@ use mw_contract::event::parts::FileRefV1;
 use mw_contract::event::work_order::OperationPausedV1;
 use mw_contract::reference::{CatalogueEntry, Document, SiteSettings};
 use mw_contract::{
-    AccountName, AggregateKind, CellId, CommandType, ErrorCode, Event, FieldError, PauseCause, Qty, ReasonCode,
-    ReferenceKind, Rejection, Role, Seconds, SiteId, StreamId, Text,
+    AccountName, AggregateKind, CellId, CommandType, ErrorCode, Event, FieldError, Instant, PauseCause, Qty,
+    ReasonCode, ReferenceKind, Rejection, Role, Seconds, SiteId, StreamId, Text,
 };
 
 use crate::facts::Production;
@@ -63,6 +63,18 @@ const fn condition(a: Allowance) -> &'static str {
         Allowance::OwnCell => "only at its own cell",
         Allowance::Assigned => "only what is assigned to you",
         Allowance::FourEyes => "only with a second person's approval",
+    }
+}
+
+/// For how long a role may correct what was reported then: operators a day, line leads a week. The
+/// time of receipt counts.
+pub fn may_correct(role: Role, reported: Instant, ctx: &DecisionContext<'_>) -> bool {
+    const HOUR: i64 = 3_600_000;
+    let age = ctx.received_at.since(reported);
+    match role {
+        Role::Operator => age <= 24 * HOUR,
+        Role::LineLead => age <= 7 * 24 * HOUR,
+        _ => true,
     }
 }
 
@@ -186,7 +198,7 @@ impl<'a> Case<'a> {
 ///
 /// # Errors
 /// `GUARD_FAILED` G3.
-pub fn not_before(end: mw_contract::Instant, start: mw_contract::Instant, what: &'static str) -> Result<(), Rejection> {
+pub fn not_before(end: Instant, start: Instant, what: &'static str) -> Result<(), Rejection> {
     if end < start {
         return Err(Rejection::guard("G3", format!("{what}: occurred_at is before {start}"))
             .with("not_before", start.to_string()));

@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mw_contract::command::work_order::OpNo;
-use mw_contract::event::parts::{BomLineV1, OriginV1, RoutingOperationV1, ShortageV1};
+use mw_contract::event::parts::{BomLineV1, OriginV1, QuantitiesV1, RoutingOperationV1, ShortageV1};
 use mw_contract::reference::Uom;
 use mw_contract::{
-    AccountName, AggregateId, CellId, Code, CustomerId, EntityId, HoldKind, InspectionPlan, Instant, LineId, LinkKind,
-    LinkRelation, LossCategory, OperationState, OrderType, Overlap, Percent, ProductId, Qty, ReasonCode, ReferenceKind,
-    Sealed, Seconds, SessionKind, SiteId, Text, Tracking, UnitResult, WorkOrderState,
+    AccountName, AggregateId, CellId, Code, CustomerId, EntityId, EventId, HoldKind, InspectionPlan, Instant, LineId,
+    LinkKind, LinkRelation, LossCategory, OperationState, OrderType, Overlap, Percent, ProductId, Qty, QuantitySource,
+    ReasonCode, ReferenceKind, Sealed, Seconds, SessionKind, SiteId, Text, Tracking, UnitResult, WorkOrderState,
 };
 
 /// The number of the one operation of an order without a routing (I6).
@@ -111,14 +111,27 @@ pub struct WorkOrder {
     pub units: BTreeMap<Text<60>, Unit>,
     /// Lots named by its reports and units.
     pub lots: BTreeSet<Text<40>>,
-    /// Ids of the quantity reports, each with its operation.
-    pub reports: BTreeMap<EntityId, OpNo>,
+    /// The quantity reports, as they are after corrections.
+    pub reports: BTreeMap<EntityId, Report>,
     /// Last reading of each device counter, by cell and name.
     pub counters: BTreeMap<(Option<CellId>, Code), u64>,
     pub notes: Vec<Note>,
     pub links: BTreeSet<Link>,
     /// 1, and one more with each reopening.
     pub cycle: u16,
+}
+
+/// A quantity report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    pub op: OpNo,
+    pub source: QuantitySource,
+    /// What it says now; its notes stay with its events.
+    pub says: QuantitiesV1,
+    pub operator: AccountName,
+    pub at: Instant,
+    /// The event that said it last.
+    pub event_id: EventId,
 }
 
 /// Something that the order is tied to.
@@ -168,6 +181,8 @@ pub struct Operation {
     /// In the order in which they were recorded.
     pub sessions: Vec<Session>,
     pub completed_at: Option<Instant>,
+    /// Left out: what went in goes on to the next one.
+    pub skipped: bool,
 }
 
 /// One operator, or one machine, at work on one operation.
@@ -189,6 +204,8 @@ pub struct Session {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unit {
     pub result: UnitResult,
+    /// Its serial number was voided: it counts for nothing.
+    pub voided: bool,
     pub op: OpNo,
     pub lot: Option<Text<40>>,
     pub produced_at: Instant,
@@ -219,6 +236,11 @@ impl Operation {
     /// One session by its id.
     pub fn session(&self, id: EntityId) -> Option<&Session> {
         self.sessions.iter().find(|s| s.session_id == id)
+    }
+
+    /// Is it completed or left out?
+    pub fn has_ended(&self) -> bool {
+        self.completed_at.is_some() || self.skipped
     }
 
     /// Did anybody ever begin it?
@@ -255,7 +277,7 @@ impl WorkOrder {
     /// Is the rule about an operation's predecessors met now?
     pub fn predecessors_met(&self, op: &Operation) -> bool {
         op.predecessors.iter().filter_map(|p| self.operation(*p)).all(|p| {
-            p.completed_at.is_some()
+            p.has_ended()
                 || match (op.overlap, op.transfer_batch_qty) {
                     (Overlap::TransferBatch, Some(batch)) => p.good >= batch,
                     _ => false,
@@ -266,7 +288,9 @@ impl WorkOrder {
     /// The state of an operation; `ready` is computed, the others are facts.
     pub fn operation_state(&self, op: &Operation) -> OperationState {
         let may_start = matches!(self.state, WorkOrderState::Released | WorkOrderState::InProgress);
-        if op.completed_at.is_some() {
+        if op.skipped {
+            OperationState::Skipped
+        } else if op.completed_at.is_some() {
             OperationState::Completed
         } else if op.open_sessions().next().is_some() {
             OperationState::Running
@@ -320,7 +344,13 @@ impl WorkOrder {
 
     /// Registered units of one result.
     pub fn units_of(&self, result: UnitResult) -> usize {
-        self.units.values().filter(|u| u.result == result).count()
+        self.units.values().filter(|u| u.result == result && !u.voided).count()
+    }
+
+    /// How many serial numbers are set aside or borne.
+    pub fn serials_in_use(&self) -> Qty {
+        let n = self.free_serials.len() + self.units.values().filter(|u| !u.voided).count();
+        Qty::whole(u32::try_from(n).unwrap_or(u32::MAX))
     }
 
     /// What a BOM line needs for all planned pieces; `None` when that is no quantity any more.

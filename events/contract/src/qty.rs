@@ -77,6 +77,52 @@ impl Qty {
     }
 }
 
+/// The difference of two quantities: a decimal string, `-4` or `2.5`. In a frame as in JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Change(Decimal);
+
+impl Change {
+    /// From old to new.
+    pub fn between(old: Qty, new: Qty) -> Self {
+        Change((new.0 - old.0).normalize())
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for Change {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl bincode::Encode for Change {
+    fn encode<E: bincode::enc::Encoder>(&self, e: &mut E) -> Result<(), EncodeError> {
+        bincode::Encode::encode(&self.to_string(), e)
+    }
+}
+
+impl<C> bincode::Decode<C> for Change {
+    fn decode<D: bincode::de::Decoder<Context = C>>(d: &mut D) -> Result<Self, DecodeError> {
+        let text: String = bincode::Decode::decode(d)?;
+        text.parse().map(Change).map_err(|_| DecodeError::Other("not a decimal"))
+    }
+}
+bincode::impl_borrow_decode!(Change);
+
+impl schemars::JsonSchema for Change {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Change".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^-?[0-9]+([.][0-9]+)?$"})
+    }
+}
+
 impl Add for Qty {
     type Output = Qty;
     fn add(self, o: Qty) -> Qty {

@@ -151,6 +151,78 @@ impl Seconds {
     }
 }
 
+/// A calendar day in a site's time zone. JSON: `2026-03-02`. In a frame: days since 1970 (i32).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Date(jiff::civil::Date);
+
+/// Not a day.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a day: write it as 2026-03-02, year 1970 to 9999")]
+pub struct BadDate;
+
+const EPOCH: jiff::civil::Date = jiff::civil::Date::constant(1970, 1, 1);
+
+impl Date {
+    fn days(self) -> i32 {
+        // A span between two days of the range is whole days, far below what an i32 holds.
+        (self.0 - EPOCH).get_days()
+    }
+
+    fn from_days(days: i32) -> Result<Self, BadDate> {
+        let day = EPOCH.checked_add(jiff::Span::new().try_days(days).map_err(|_| BadDate)?).map_err(|_| BadDate)?;
+        if days < 0 { Err(BadDate) } else { Ok(Date(day)) }
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Date {
+    type Err = BadDate;
+    fn from_str(s: &str) -> Result<Self, BadDate> {
+        let day: jiff::civil::Date = s.parse().map_err(|_| BadDate)?;
+        // Only the one form: the parser takes others too.
+        if day < EPOCH || s.len() != 10 { Err(BadDate) } else { Ok(Date(day)) }
+    }
+}
+
+impl Serialize for Date {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Date {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'de, str>::deserialize(d)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl bincode::Encode for Date {
+    fn encode<E: bincode::enc::Encoder>(&self, e: &mut E) -> Result<(), bincode::error::EncodeError> {
+        bincode::Encode::encode(&self.days(), e)
+    }
+}
+
+impl<C> bincode::Decode<C> for Date {
+    fn decode<D: bincode::de::Decoder<Context = C>>(d: &mut D) -> Result<Self, bincode::error::DecodeError> {
+        Date::from_days(bincode::Decode::decode(d)?).map_err(|_| bincode::error::DecodeError::Other("day out of range"))
+    }
+}
+bincode::impl_borrow_decode!(Date);
+
+impl schemars::JsonSchema for Date {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Date".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "format": "date"})
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,5 +236,30 @@ mod tests {
         for bad in ["", "2026-03-02", "2026-13-02T09:00:00Z", "1969-12-31T23:59:59Z", "now"] {
             assert!(bad.parse::<Instant>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_day_reads_back_from_text_and_frame() {
+        let config = bincode::config::standard();
+        for text in ["1970-01-01", "2024-02-29", "9999-12-31"] {
+            let day: Date = text.parse().unwrap();
+            assert_eq!(day.to_string(), text);
+            let bytes = bincode::encode_to_vec(day, config).unwrap();
+            assert_eq!(bincode::decode_from_slice::<Date, _>(&bytes, config).unwrap().0, day);
+        }
+        for bad in ["2026-02-29", "1969-12-31", "2026-3-2", "20260302", "2026-03-02T00:00", ""] {
+            assert_eq!(bad.parse::<Date>(), Err(BadDate), "{bad}");
+        }
+        for days in [-1, i32::MAX] {
+            let bytes = bincode::encode_to_vec(days, config).unwrap();
+            assert!(bincode::decode_from_slice::<Date, _>(&bytes, config).is_err());
+        }
+    }
+
+    #[test]
+    fn the_day_is_that_of_the_zone() {
+        let t: Instant = "2026-03-02T23:30:00.000Z".parse().unwrap();
+        assert_eq!((t.day_in("UTC"), t.day_in("Europe/Berlin")), ("2026-03-02".into(), "2026-03-03".into()));
+        assert_eq!(t.day_in("Nowhere/Else"), "2026-03-02");
     }
 }

@@ -68,6 +68,32 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
             R::LineLead | R::Planner | R::Admin => Some(Yes),
             _ => None,
         },
+        // The decider keeps operators to 24 hours and line leads to 7 days.
+        C::WorkOrderCorrectReport | C::WorkOrderCorrectSession => match role {
+            R::LineLead | R::Planner | R::Admin => Some(Yes),
+            R::Operator => Some(Own),
+            _ => None,
+        },
+        C::WorkOrderReopenOperation => match role {
+            R::LineLead => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderSkipOperation => match role {
+            R::LineLead | R::Planner => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderAddOperation => match role {
+            R::Planner | R::QualityInspector => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderAssignLot => match role {
+            R::Operator | R::LineLead | R::Planner | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderVoidSerial => match role {
+            R::LineLead | R::QualityInspector | R::Admin => Some(Yes),
+            _ => None,
+        },
         C::WorkOrderShortClose => match role {
             R::Planner | R::Admin => Some(Yes),
             R::LineLead => Some(FourEyes),

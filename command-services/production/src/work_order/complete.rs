@@ -25,7 +25,7 @@ pub fn decide(
     let ops = |pick: fn(&Operation) -> bool| -> Vec<u16> {
         order.operations.iter().filter(|o| pick(o)).map(|o| o.op).collect()
     };
-    let unfinished = ops(|o| o.completed_at.is_none());
+    let unfinished = ops(|o| !o.has_ended());
     if !unfinished.is_empty() {
         return Err(Rejection::guard("WO-16.R1", "complete every operation first").with("operations", unfinished));
     }
@@ -78,7 +78,7 @@ pub(crate) fn check_end(order: &WorkOrder, ctx: &DecisionContext<'_>) -> Result<
 
 /// WO-16.R4. No event can record an inspection yet, so a demanded result is never there.
 pub(crate) fn check_inspections(order: &WorkOrder, rule: &'static str) -> Result<(), Rejection> {
-    let demanded = order.operations.iter().filter(|o| o.inspection != InspectionPlan::None);
+    let demanded = order.operations.iter().filter(|o| o.inspection != InspectionPlan::None && !o.skipped);
     let uninspected: Vec<u16> = demanded.map(|o| o.op).collect();
     if uninspected.is_empty() {
         return Ok(());

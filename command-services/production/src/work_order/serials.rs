@@ -41,8 +41,7 @@ pub fn decide(
             .with("serials", taken));
     }
     let count = |n: usize| Qty::whole(u32::try_from(n).unwrap_or(u32::MAX));
-    let have = count(order.free_serials.len() + order.units.len());
-    let most = whole_if_piece(order, order.planned_qty.plus_percent(order.over_tolerance_pct)) - have;
+    let most = whole_if_piece(order, order.planned_qty.plus_percent(order.over_tolerance_pct)) - order.serials_in_use();
     if count(serials.len()) > most {
         return Err(Rejection::guard("WO-39.R2", format!("the order can take {most} more serials"))
             .with("max_allowed", most.to_string()));

@@ -11,7 +11,7 @@ use crate::ids::{AccountName, AggregateId, CellId, Code, CustomerId, EntityId, I
 use crate::qty::{Percent, Qty};
 use crate::reference::Uom;
 use crate::text::Text;
-use crate::time::Instant;
+use crate::time::{Date, Instant, Seconds};
 
 /// The sequence number of an operation inside its order: 10, 20 …
 pub type OpNo = u16;
@@ -310,6 +310,66 @@ payload! {
         confirm_shortfall: Option<bool>,
     }
 
+    /// WO-33 `work-order.correct-report`: what the report should have said; all zero takes it back.
+    CorrectReport {
+        report_id: EntityId,
+        /// Default 0.
+        good: Option<Qty>,
+        scrap: Option<Vec<ReasonQty>>,
+        rework: Option<Vec<ReasonQty>>,
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
+    }
+
+    /// WO-34 `work-order.correct-session`: at least one of start and end.
+    CorrectSession {
+        session_id: EntityId,
+        new_start: Option<Instant>,
+        new_end: Option<Instant>,
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
+    }
+
+    /// WO-35 `work-order.reopen-operation`.
+    ReopenOperation {
+        op: OpNo,
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
+    }
+
+    /// WO-36 `work-order.skip-operation`.
+    SkipOperation {
+        op: OpNo,
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
+        /// A quality inspector who agrees; needed where the operation has an inspection.
+        approver: Option<AccountName>,
+    }
+
+    /// WO-37 `work-order.add-operation`.
+    AddOperation {
+        /// A number that the order does not use yet.
+        op: OpNo,
+        name: Text<120>,
+        cell_class: Code,
+        /// Default 0.
+        setup_time: Option<Seconds>,
+        /// Seconds a piece; default 0.
+        run_time_per_unit: Option<Qty>,
+        /// Default: the operation before it, by number.
+        predecessors: Option<Vec<OpNo>>,
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
+    }
+
+    /// WO-38 `work-order.assign-lot`.
+    AssignLot {
+        lot: Text<40>,
+        expires_on: Option<Date>,
+        /// Why a lot number of another order is used again.
+        reuse_reason: Option<ReasonCode>,
+    }
+
     /// WO-39 `work-order.allocate-serials`: a list, or `prefix`, `first` and `count`.
     AllocateSerials {
         serials: Option<Vec<Text<60>>>,
@@ -334,6 +394,13 @@ payload! {
         firmware: Option<Text<60>>,
         test_report: Option<FileRefV1>,
         measurements: Option<Vec<MeasurementV1>>,
+    }
+
+    /// WO-42 `work-order.void-serial`: nobody bears this serial number any more, ever.
+    VoidSerial {
+        serial: Text<60>,
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
     }
 
     /// WO-47 `work-order.add-note`.

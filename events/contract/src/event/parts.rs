@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::enums::{InspectionPlan, OriginKind, Overlap, Tracking};
 use crate::ids::{CellId, Code, ItemId, LineId, ReasonCode};
-use crate::qty::{Percent, Qty};
+use crate::qty::{Change, Percent, Qty};
 use crate::text::{Sealed, Text};
 use crate::time::{Instant, Seconds};
 
@@ -269,4 +269,35 @@ pub struct RequiredMaterialV1 {
     pub item_id: ItemId,
     /// How much.
     pub required: Qty,
+}
+
+/// What a quantity report says.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct QuantitiesV1 {
+    /// Good pieces.
+    pub good: Qty,
+    /// Scrap by reason.
+    pub scrap: Vec<ReasonQtyV1>,
+    /// Rework by reason.
+    pub rework: Vec<ReasonQtyV1>,
+}
+
+/// By how much sums changed; each may be negative.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct DeltaV1 {
+    /// Good pieces.
+    pub good: Change,
+    /// Scrapped pieces.
+    pub scrap: Change,
+    /// Pieces that were sent to rework.
+    pub rework: Change,
+}
+
+/// Start and end of a work session.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct SpanV1 {
+    /// When it began.
+    pub started_at: Instant,
+    /// When it ended; none while it lasts.
+    pub ended_at: Option<Instant>,
 }

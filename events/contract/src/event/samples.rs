@@ -6,7 +6,7 @@ use super::parts::*;
 use super::*;
 use crate::enums::*;
 use crate::ids::*;
-use crate::qty::Qty;
+use crate::qty::{Change, Qty};
 use crate::reference::Uom;
 use crate::text::{Sealed, Text};
 use crate::time::{Instant, Seconds};
@@ -339,6 +339,43 @@ pub fn all() -> Vec<Event> {
         }
         .into(),
         LinkAddedV1 { kind: LinkKind::Ticket, id: text("TK-2026-000001"), relation: LinkRelation::Replaces }.into(),
+        OperationReportCorrectedV1 {
+            report_id: id(6),
+            op: 10,
+            source: QuantitySource::Fresh,
+            old: QuantitiesV1 { good: qty("10"), scrap: reasons(), rework: vec![] },
+            new: QuantitiesV1 { good: qty("6"), scrap: vec![], rework: reasons() },
+            delta: DeltaV1 {
+                good: Change::between(qty("10"), qty("6")),
+                scrap: Change::between(qty("1"), qty("0")),
+                rework: Change::between(qty("0"), qty("1")),
+            },
+            totals: TotalsV1 { good: qty("6"), scrap: qty("0"), rework_open: qty("1") },
+            reason: code("wrong_data"),
+            corrects_event_id: EventId(uuid::Uuid::from_u128(11)),
+            note: note(),
+        }
+        .into(),
+        OperationSessionCorrectedV1 {
+            op: 10,
+            session_id: id(4),
+            old: SpanV1 { started_at: t, ended_at: None },
+            new: SpanV1 { started_at: t.plus_millis(1), ended_at: Some(t.plus_millis(2)) },
+            reason: code("wrong_data"),
+            note: note(),
+        }
+        .into(),
+        OperationReopenedV1 { op: 10, reason: code("wrong_data"), note: note() }.into(),
+        OperationSkippedV1 { op: 20, reason: code("not_needed"), approver: Some(code("inspector-1")), note: note() }
+            .into(),
+        OperationAddedV1 { operation: routing().remove(0), reason: code("quality"), note: note() }.into(),
+        LotAssignedV1 {
+            lot: text("L-8"),
+            expires_on: Some("2028-02-29".parse().unwrap()),
+            reuse_reason: Some(code("other")),
+        }
+        .into(),
+        SerialVoidedV1 { serial: text("P200-0009"), reason: code("wrong_data"), note: note() }.into(),
         ReferencePutV1 {
             kind: ReferenceKind::Cell,
             code: code("cell-1"),

@@ -12,11 +12,13 @@ use crate::enums::{
     HoldKind, LinkKind, LinkRelation, LossCategory, OrderType, PauseCause, QuantitySource, Remainder, SessionKind,
     Tracking, UnitResult, WorkOrderState,
 };
-use crate::ids::{AccountName, AggregateId, CellId, Code, CustomerId, EntityId, LineId, ProductId, ReasonCode, SiteId};
+use crate::ids::{
+    AccountName, AggregateId, CellId, Code, CustomerId, EntityId, EventId, LineId, ProductId, ReasonCode, SiteId,
+};
 use crate::qty::{Percent, Qty};
 use crate::reference::Uom;
 use crate::text::{Sealed, Text};
-use crate::time::{Instant, Seconds};
+use crate::time::{Date, Instant, Seconds};
 
 /// Declares events: derives, and the list of their sealed fields.
 macro_rules! events {
@@ -55,6 +57,12 @@ impl<T: Each> Each for Vec<T> {
         for x in self {
             x.each(f);
         }
+    }
+}
+impl Each for QuantitiesV1 {
+    fn each(&mut self, f: &mut dyn FnMut(&mut Sealed)) {
+        self.scrap.each(f);
+        self.rework.each(f);
     }
 }
 impl Each for ReasonQtyV1 {
@@ -324,4 +332,48 @@ events! {
 
     /// WO-48: tied to something else.
     LinkAddedV1 { kind: LinkKind, id: Text<60>, relation: LinkRelation }
+
+    /// WO-33: a report said something else than what was so. `totals` are those of its operation now.
+    OperationReportCorrectedV1 [old, new, note] {
+        report_id: EntityId,
+        op: u16,
+        source: QuantitySource,
+        old: QuantitiesV1,
+        new: QuantitiesV1,
+        delta: DeltaV1,
+        totals: TotalsV1,
+        reason: ReasonCode,
+        corrects_event_id: EventId,
+        note: Option<Sealed>,
+    }
+
+    /// WO-34: a session began or ended at another time.
+    OperationSessionCorrectedV1 [note] {
+        op: u16,
+        session_id: EntityId,
+        old: SpanV1,
+        new: SpanV1,
+        reason: ReasonCode,
+        note: Option<Sealed>,
+    }
+
+    /// WO-35: an operation that had ended goes on.
+    OperationReopenedV1 [note] { op: u16, reason: ReasonCode, note: Option<Sealed> }
+
+    /// WO-36: an operation is left out.
+    OperationSkippedV1 [note] {
+        op: u16,
+        reason: ReasonCode,
+        approver: Option<AccountName>,
+        note: Option<Sealed>,
+    }
+
+    /// WO-37: an operation more than the routing has.
+    OperationAddedV1 [note] { operation: RoutingOperationV1, reason: ReasonCode, note: Option<Sealed> }
+
+    /// WO-38: the pieces belong to a lot.
+    LotAssignedV1 { lot: Text<40>, expires_on: Option<Date>, reuse_reason: Option<ReasonCode> }
+
+    /// WO-42: a serial number that nobody will bear.
+    SerialVoidedV1 [note] { serial: Text<60>, reason: ReasonCode, note: Option<Sealed> }
 }
