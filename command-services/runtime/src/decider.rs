@@ -5,7 +5,7 @@
 //! but a repeated command is recognised before its shape is judged, so that a repeat always gets
 //! the first outcome. Time (G3) is judged after the state, as the rules are.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant as Monotonic;
@@ -70,6 +70,8 @@ pub enum Answer {
 struct InFlight {
     hash: [u8; 32],
     number: CommitNumber,
+    /// Its events: decided, and not in the log yet.
+    events: Vec<(StreamId, Version, Box<str>)>,
 }
 
 /// Decides commands for one context.
@@ -214,13 +216,7 @@ impl<D: Domain> CommandDecider<D> {
         {
             return Ok(());
         }
-        let since: Vec<String> = self
-            .log
-            .read_stream(stream, expected.next(), 50)
-            .unwrap_or_default()
-            .iter()
-            .map(|(c, i)| c.events[*i].event.event_type.to_string())
-            .collect();
+        let since = self.events_since(stream, expected);
         Err(Rejection::new(
             ErrorCode::VersionConflict,
             format!("expected version {expected}, but it is {actual} now: read it again, then decide again"),
@@ -228,6 +224,19 @@ impl<D: Domain> CommandDecider<D> {
         .with("actual", actual.0)
         .with("expected", expected.0)
         .with("events_since", serde_json::json!(since)))
+    }
+
+    /// The types of the events of a stream after a version: those of the log, then those that are
+    /// on their way into it.
+    fn events_since(&self, stream: &StreamId, seen: Version) -> Vec<String> {
+        const MOST: usize = 50;
+        let stored = self.log.read_stream(stream, seen.next(), MOST).unwrap_or_default();
+        let stored =
+            stored.iter().map(|(c, i)| (c.events[*i].event.version, c.events[*i].event.event_type.to_string()));
+        let coming = self.in_flight_order.iter().filter_map(|(_, key)| self.in_flight.get(key)).flat_map(|f| &f.events);
+        let coming = coming.filter(|(s, v, _)| s == stream && *v > seen).map(|(_, v, t)| (*v, t.to_string()));
+        let all: BTreeMap<Version, String> = stored.chain(coming).collect();
+        all.into_values().take(MOST).collect()
     }
 
     fn decide_command(
@@ -390,9 +399,17 @@ impl<D: Domain> CommandDecider<D> {
         }
     }
 
-    fn remember(&mut self, account: &AccountName, id: CommandId, hash: [u8; 32], number: CommitNumber) {
+    fn remember(
+        &mut self,
+        account: &AccountName,
+        id: CommandId,
+        hash: [u8; 32],
+        number: CommitNumber,
+        new: &[NewEvent],
+    ) {
         let key = (account.clone(), id);
-        self.in_flight.insert(key.clone(), InFlight { hash, number });
+        let events = new.iter().map(|e| (e.stream, e.version, e.event_type.clone())).collect();
+        self.in_flight.insert(key.clone(), InFlight { hash, number, events });
         self.in_flight_order.push_back((number, key));
     }
 
@@ -450,8 +467,8 @@ impl<D: Domain> log::Decider for CommandDecider<D> {
             }
             Ok((outcome, decided)) => {
                 let head = self.head_of(&job, stored_id, outcome, decided.as_ref());
-                self.remember(&job.account, stored_id, hash, at.commit.next());
                 let events = decided.map(|(_, e)| e).unwrap_or_default();
+                self.remember(&job.account, stored_id, hash, at.commit.next(), &events);
                 let answer = Answer::Committed { command_id: id };
                 log::Decision::Commit(
                     NewCommit { head, events },

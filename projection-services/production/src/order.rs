@@ -120,6 +120,8 @@ pub struct Order {
     pub shortages: Vec<Shortage>,
     pub materials: Vec<MaterialTotal>,
     pub links: Vec<Link>,
+    /// Assigned to the order as a whole.
+    pub lots: Vec<Lot>,
     /// 1, and one more with each reopening.
     pub cycle: u16,
 }
@@ -130,6 +132,13 @@ pub struct Link {
     pub kind: LinkKind,
     pub id: Text<60>,
     pub relation: LinkRelation,
+}
+
+/// A lot of the order's pieces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lot {
+    pub lot: Text<40>,
+    pub expires_on: Option<Date>,
 }
 
 /// What an event brings beside its data.
@@ -189,6 +198,7 @@ impl Order {
             shortages: Vec::new(),
             materials: Vec::new(),
             links: Vec::new(),
+            lots: Vec::new(),
             cycle: 1,
         };
         order.set_routing(&e.routing);
@@ -258,8 +268,8 @@ impl Order {
             }
             Event::WorkOrderReleased(e) => {
                 h.state = WorkOrderState::Released;
+                // The routing is what the order has already; operations that were added since stay.
                 self.bom.clone_from(&e.bom);
-                self.set_routing(&e.routing);
                 let missing = |s: &event::parts::ShortageV1| Shortage {
                     line_no: s.line_no,
                     item_id: s.item_id.clone(),
@@ -337,8 +347,42 @@ impl Order {
                 }
                 self.sum();
             }
+            Event::OperationReportCorrected(e) => {
+                if let Some(o) = self.operation(e.op) {
+                    o.good = e.totals.good;
+                    o.scrap = e.totals.scrap;
+                    o.rework_open = e.totals.rework_open;
+                }
+                self.sum();
+            }
+            Event::OperationSessionCorrected(e) => {
+                if let Some(o) = self.operation(e.op)
+                    && o.started_at == Some(e.old.started_at)
+                {
+                    o.started_at = Some(e.new.started_at);
+                }
+            }
+            Event::OperationReopened(e) => {
+                if let Some(o) = self.operation(e.op) {
+                    o.state = OperationState::Paused;
+                    o.ended_at = None;
+                    o.times = None;
+                }
+            }
+            Event::OperationSkipped(e) => {
+                if let Some(o) = self.operation(e.op) {
+                    o.state = OperationState::Skipped;
+                }
+                self.sum();
+            }
+            Event::OperationAdded(e) => self.add(&e.operation),
+            Event::LotAssigned(e) => {
+                self.lots.retain(|l| l.lot != e.lot);
+                self.lots.push(Lot { lot: e.lot.clone(), expires_on: e.expires_on });
+            }
             // Rows of their own, or of other streams.
-            Event::WorkOrderCreated(_)
+            Event::SerialVoided(_)
+            | Event::WorkOrderCreated(_)
             | Event::SerialsAllocated(_)
             | Event::UnitRegistered(_)
             | Event::NoteAdded(_)
@@ -412,6 +456,19 @@ impl Order {
         }
     }
 
+    /// One operation more. Who waits for whom among the others stays as it was.
+    fn add(&mut self, step: &RoutingOperationV1) {
+        let waits: Vec<Vec<u16>> = self.operations.iter().map(|o| self.predecessors(o)).collect();
+        for (o, predecessors) in self.operations.iter_mut().zip(waits) {
+            o.step.predecessors = Some(predecessors);
+        }
+        let mut o = new_operation(step);
+        o.step.predecessors = Some(self.predecessors(&o));
+        self.operations.push(o);
+        self.operations.sort_by_key(|o| o.step.op);
+        self.sum();
+    }
+
     /// Takes a routing; what an operation of the same number already has stays.
     fn set_routing(&mut self, routing: &[RoutingOperationV1]) {
         let implicit;
@@ -424,21 +481,7 @@ impl Order {
         let mut old = std::mem::take(&mut self.operations);
         for step in steps {
             let kept = old.iter().position(|o| o.step.op == step.op).map(|i| old.swap_remove(i));
-            let mut o = kept.unwrap_or_else(|| Operation {
-                step: step.clone(),
-                state: OperationState::Pending,
-                planned_start: None,
-                planned_end: None,
-                good: Qty::ZERO,
-                scrap: Qty::ZERO,
-                rework_open: Qty::ZERO,
-                started_at: None,
-                ended_at: None,
-                open: Vec::new(),
-                assigned: BTreeSet::new(),
-                crew: None,
-                times: None,
-            });
+            let mut o = kept.unwrap_or_else(|| new_operation(step));
             // The plan's cell outlives a fresh copy of the routing that names none.
             let cell = step.cell_id.clone().or(o.step.cell_id.take());
             o.step = RoutingOperationV1 { cell_id: cell, ..step.clone() };
@@ -458,11 +501,30 @@ impl Order {
 
     /// Invariant I2: good pieces are those of the last operations, the scarcest counts.
     fn sum(&mut self) {
+        self.header.scrap = self.operations.iter().map(|o| o.scrap).sum();
         let followed: Vec<u16> = self.operations.iter().flat_map(|o| self.predecessors(o)).collect();
         let last = self.operations.iter().filter(|o| !followed.contains(&o.step.op));
-        self.header.good = last.map(|o| o.good).min().unwrap_or(Qty::ZERO);
-        self.header.scrap = self.operations.iter().map(|o| o.scrap).sum();
+        self.header.good = last.map(|o| self.passed_on(o)).min().unwrap_or(Qty::ZERO);
         self.header.rework_open = self.operations.iter().map(|o| o.rework_open).sum();
+    }
+
+    /// Invariant I1: an operation that is left out hands on what it was given.
+    fn passed_on(&self, op: &Operation) -> Qty {
+        if op.state != OperationState::Skipped {
+            return op.good;
+        }
+        let before = self.predecessors(op);
+        let given = self.operations.iter().filter(|o| before.contains(&o.step.op)).map(|o| self.passed_on(o)).min();
+        given.unwrap_or_else(|| self.most_pieces())
+    }
+
+    /// Invariant I1: how many pieces may go into a first operation.
+    fn most_pieces(&self) -> Qty {
+        let h = &self.header;
+        let planned = h.planned_qty.plus_percent(h.over_tolerance_pct);
+        let most = if h.replace_scrap { planned + h.scrap } else { planned };
+        let piece = reference::Uom::new(&h.uom).is_ok_and(|u| u.is_piece());
+        if piece { Qty::new(most.decimal().trunc()).unwrap_or(most) } else { most }
     }
 
     /// Pieces still to be made (I2): scrap that is not replaced will never come.
@@ -503,6 +565,24 @@ impl Order {
     /// Was a ticket the cause?
     pub fn has_ticket(&self) -> bool {
         self.header.origin_kind == OriginKind::Ticket
+    }
+}
+
+fn new_operation(step: &RoutingOperationV1) -> Operation {
+    Operation {
+        step: step.clone(),
+        state: OperationState::Pending,
+        planned_start: None,
+        planned_end: None,
+        good: Qty::ZERO,
+        scrap: Qty::ZERO,
+        rework_open: Qty::ZERO,
+        started_at: None,
+        ended_at: None,
+        open: Vec::new(),
+        assigned: BTreeSet::new(),
+        crew: None,
+        times: None,
     }
 }
 

@@ -34,7 +34,7 @@ impl ProductionViews {
     /// The name of the file.
     pub const NAME: &'static str = "production";
     /// Raised with every change of what is written.
-    pub const SCHEMA: u32 = 2;
+    pub const SCHEMA: u32 = 3;
 
     /// With an empty cache.
     pub fn new() -> Self {
@@ -74,7 +74,7 @@ impl Projection for ProductionViews {
              ) STRICT, WITHOUT ROWID;
              CREATE TABLE unit (
                 seq INTEGER NOT NULL, serial TEXT NOT NULL, position INTEGER NOT NULL, place INTEGER NOT NULL,
-                registered TEXT, PRIMARY KEY (seq, serial)
+                registered TEXT, voided INTEGER NOT NULL, PRIMARY KEY (seq, serial)
              ) STRICT, WITHOUT ROWID;
              CREATE TABLE note (
                 seq INTEGER NOT NULL, position INTEGER NOT NULL, note_id BLOB, about TEXT NOT NULL,
@@ -296,9 +296,22 @@ fn rows(tx: &Connection, seq: Position, event: &Event, m: Meta) -> Result<(), Ap
                 mw_contract::PauseCause::OperationCompleted.number()
             ])?;
         }
+        Event::OperationSessionCorrected(e) => {
+            tx.prepare_cached("UPDATE session SET started_at = ?3, ended_at = ?4 WHERE seq = ?1 AND session_id = ?2")?
+                .execute(params![
+                    s,
+                    e.session_id.as_bytes(),
+                    e.new.started_at.millis(),
+                    e.new.ended_at.map(|t| t.millis())
+                ])?;
+        }
+        Event::SerialVoided(e) => {
+            tx.prepare_cached("UPDATE unit SET voided = 1 WHERE seq = ?1 AND serial = ?2")?
+                .execute(params![s, e.serial.as_str()])?;
+        }
         Event::SerialsAllocated(e) => {
             let mut insert =
-                tx.prepare_cached("INSERT INTO unit VALUES (?1, ?2, ?3, ?4, NULL) ON CONFLICT DO NOTHING")?;
+                tx.prepare_cached("INSERT INTO unit VALUES (?1, ?2, ?3, ?4, NULL, 0) ON CONFLICT DO NOTHING")?;
             for (place, serial) in e.serials.iter().enumerate() {
                 insert.execute(params![s, serial.as_str(), p, place as i64])?;
             }
@@ -306,7 +319,7 @@ fn rows(tx: &Connection, seq: Position, event: &Event, m: Meta) -> Result<(), Ap
         Event::UnitRegistered(e) => {
             let registered = Event::UnitRegistered(e.clone()).data().to_string();
             tx.prepare_cached(
-                "INSERT INTO unit VALUES (?1, ?2, ?3, 0, ?4)
+                "INSERT INTO unit VALUES (?1, ?2, ?3, 0, ?4, 0)
                  ON CONFLICT (seq, serial) DO UPDATE SET registered = excluded.registered",
             )?
             .execute(params![s, e.serial.as_str(), p, registered])?;

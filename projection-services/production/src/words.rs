@@ -115,6 +115,26 @@ pub fn words(event: &Event) -> String {
         Event::WorkOrderReopened(e) => {
             format!("reopened from {} to {}, cycle {}: {}", e.from_state, e.to_state, e.cycle, e.reason)
         }
+        Event::OperationReportCorrected(e) => {
+            format!(
+                "operation {}: report corrected by {} good, {} scrap, {} rework ({})",
+                e.op, e.delta.good, e.delta.scrap, e.delta.rework, e.reason
+            )
+        }
+        Event::OperationSessionCorrected(e) => {
+            let span = |s: &mw_contract::event::parts::SpanV1| {
+                let end = s.ended_at.map_or_else(|| "now".to_owned(), |t| t.to_string());
+                format!("{} to {end}", s.started_at)
+            };
+            format!("operation {}: session was {}, not {} ({})", e.op, span(&e.new), span(&e.old), e.reason)
+        }
+        Event::OperationReopened(e) => format!("operation {}: reopened ({})", e.op, e.reason),
+        Event::OperationSkipped(e) => format!("operation {}: skipped ({})", e.op, e.reason),
+        Event::OperationAdded(e) => {
+            format!("operation {}: added, {} ({})", e.operation.op, e.operation.name, e.reason)
+        }
+        Event::LotAssigned(e) => format!("assigned lot {}", e.lot),
+        Event::SerialVoided(e) => format!("voided serial number {} ({})", e.serial, e.reason),
         Event::LinkAdded(e) => format!("linked: {} {} {}", e.relation, e.kind, e.id),
         Event::ReferencePut(e) => format!("put {} {}, revision {}", e.kind, e.code, e.revision),
         Event::ReferenceRetired(e) => format!("retired {} {}", e.kind, e.code),
@@ -145,6 +165,13 @@ pub fn reason(event: &Event) -> Option<String> {
         Event::WorkOrderHeld(e) => Some(e.reason.to_string()),
         Event::WorkOrderCancelled(e) => Some(e.reason.to_string()),
         Event::WorkOrderUnplanned(e) => Some(e.reason.to_string()),
+        Event::OperationReportCorrected(e) => Some(e.reason.to_string()),
+        Event::OperationSessionCorrected(e) => Some(e.reason.to_string()),
+        Event::OperationReopened(e) => Some(e.reason.to_string()),
+        Event::OperationSkipped(e) => Some(e.reason.to_string()),
+        Event::OperationAdded(e) => Some(e.reason.to_string()),
+        Event::LotAssigned(e) => e.reuse_reason.as_ref().map(ToString::to_string),
+        Event::SerialVoided(e) => Some(e.reason.to_string()),
         Event::WorkOrderRescheduled(e) => Some(e.reason.to_string()),
         Event::WorkOrderReleaseRevoked(e) => Some(e.reason.to_string()),
         Event::WorkOrderQuantityChanged(e) => Some(e.reason.to_string()),
@@ -170,6 +197,12 @@ pub fn note(event: &Event) -> Option<&Sealed> {
         Event::WorkOrderClosed(e) => e.note.as_ref(),
         Event::WorkOrderCancelled(e) => e.note.as_ref(),
         Event::WorkOrderUnplanned(e) => e.note.as_ref(),
+        Event::OperationReportCorrected(e) => e.note.as_ref(),
+        Event::OperationSessionCorrected(e) => e.note.as_ref(),
+        Event::OperationReopened(e) => e.note.as_ref(),
+        Event::OperationSkipped(e) => e.note.as_ref(),
+        Event::OperationAdded(e) => e.note.as_ref(),
+        Event::SerialVoided(e) => e.note.as_ref(),
         Event::WorkOrderRescheduled(e) => e.note.as_ref(),
         Event::WorkOrderReleaseRevoked(e) => e.note.as_ref(),
         Event::WorkOrderQuantityChanged(e) => e.note.as_ref(),

@@ -44,7 +44,7 @@ pub fn detail(
         "operations": operations,
         "materials": materials(&order), "shortages": order.shortages,
         "units": units(conn, seq)?, "notes": notes(conn, seq, opener)?,
-        "parent_work_order_id": h.parent_work_order_id, "links": order.links, "cycle": order.cycle,
+        "parent_work_order_id": h.parent_work_order_id, "links": order.links, "lots": order.lots, "cycle": order.cycle,
         // Recorded by commands that are not there yet: nothing can have been.
         "inspections": [], "ncrs": [], "downtime": [],
         "totals": totals(&order),
@@ -123,11 +123,13 @@ fn materials(order: &Order) -> Vec<Value> {
 }
 
 fn units(conn: &Connection, seq: i64) -> rusqlite::Result<Vec<Value>> {
-    let mut st = conn.prepare_cached("SELECT serial, registered FROM unit WHERE seq = ?1 ORDER BY position, place")?;
+    let mut st =
+        conn.prepare_cached("SELECT serial, registered, voided FROM unit WHERE seq = ?1 ORDER BY position, place")?;
     st.query_map([seq], |r| {
         let registered: Option<String> = r.get(1)?;
         let mut v: Value = registered.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_else(|| json!({}));
         v["registered"] = json!(v.get("unit_id").is_some() || v.get("result").is_some());
+        v["voided"] = json!(r.get::<_, bool>(2)?);
         v["serial"] = json!(r.get::<_, String>(0)?);
         Ok(v)
     })?
