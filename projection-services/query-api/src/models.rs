@@ -36,7 +36,7 @@ pub struct Model {
 
 impl Model {
     fn new(dir: &Path, name: &'static str, schema: u32, handle: Option<Handle>, log: Arc<dyn LogReader>) -> Arc<Self> {
-        let views = (0..READERS).map(|_| View::new(Files::new(dir, name), schema)).collect();
+        let views = (0..READERS).map(|_| View::new(Files::new(dir, name, schema), schema)).collect();
         Arc::new(Model { views: Mutex::new(views), permits: Arc::new(Semaphore::new(READERS)), handle, log })
     }
 

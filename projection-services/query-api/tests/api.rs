@@ -359,7 +359,7 @@ fn dump(file: &std::path::Path) -> Vec<String> {
 }
 
 fn live_file(dir: &std::path::Path) -> std::path::PathBuf {
-    std::fs::canonicalize(dir.join("production.db")).unwrap()
+    std::fs::canonicalize(dir.join(format!("production.v{}.db", mw_production_views::ProductionViews::SCHEMA))).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,10 @@
-//! Where a read model lies: `DIR/{name}.db` is a link to one generation, `{name}.g{N}.db`.
+//! Where a read model lies: `DIR/{name}.v{schema}.db` is a link to one generation,
+//! `{name}.v{schema}.g{N}.db`.
+//!
+//! Each schema version has files of its own, so that during an update, when the program that writes
+//! and the one that reads are replaced one after the other, each finds what it knows: the reader
+//! answers from the files as they were until it is replaced too. Those of earlier versions go when
+//! the writer starts again and has its own.
 //!
 //! A generation is never renamed: SQLite finds a write-ahead log by its file's name, and a log
 //! that meets another file of the same name would be replayed into it. So the switch is the
@@ -13,15 +19,26 @@ use std::path::{Path, PathBuf};
 pub struct Files {
     dir: PathBuf,
     name: &'static str,
+    schema: u32,
 }
 
 /// What SQLite keeps beside a database.
 const COMPANIONS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 impl Files {
-    /// The read model `name` below `dir`.
-    pub fn new(dir: impl Into<PathBuf>, name: &'static str) -> Self {
-        Files { dir: dir.into(), name }
+    /// The read model `name` below `dir`, in one version of its schema.
+    pub fn new(dir: impl Into<PathBuf>, name: &'static str, schema: u32) -> Self {
+        Files { dir: dir.into(), name, schema }
+    }
+
+    fn stem(&self) -> String {
+        format!("{}.v{}", self.name, self.schema)
+    }
+
+    /// The number of a generation's file.
+    pub fn number(&self, generation: &Path) -> Option<u64> {
+        let name = generation.file_name()?.to_str()?;
+        name.strip_prefix(&self.stem())?.strip_prefix(".g")?.strip_suffix(".db")?.parse().ok()
     }
 
     /// The read model's name.
@@ -31,12 +48,12 @@ impl Files {
 
     /// The link.
     pub fn link(&self) -> PathBuf {
-        self.dir.join(format!("{}.db", self.name))
+        self.dir.join(format!("{}.db", self.stem()))
     }
 
     /// The file of one generation.
     pub fn generation(&self, n: u64) -> PathBuf {
-        self.dir.join(format!("{}.g{n}.db", self.name))
+        self.dir.join(format!("{}.g{n}.db", self.stem()))
     }
 
     /// The file that the link names now, if there is one.
@@ -62,7 +79,7 @@ impl Files {
     pub fn publish(&self, n: u64) -> io::Result<()> {
         let target = self.generation(n);
         let name = target.file_name().ok_or_else(|| io::Error::other("a generation without a name"))?;
-        let fresh = self.dir.join(format!("{}.db.new", self.name));
+        let fresh = self.dir.join(format!("{}.db.new", self.stem()));
         remove(&fresh)?;
         std::os::unix::fs::symlink(name, &fresh)?;
         let link = self.link();
@@ -84,6 +101,28 @@ impl Files {
         Ok(())
     }
 
+    /// Removes the files of earlier schema versions.
+    pub fn sweep_earlier(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let rest = name.to_str().and_then(|n| n.strip_prefix(self.name)?.strip_prefix('.'));
+            let version = match rest {
+                // As they were named before their schema was in the name.
+                Some(r) if r.starts_with("db") || r.starts_with('g') => 0,
+                Some(r) => match r.strip_prefix('v').and_then(|r| r.split('.').next()?.parse().ok()) {
+                    Some(v) => v,
+                    None => continue,
+                },
+                None => continue,
+            };
+            if version < self.schema {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes one generation with its companions.
     pub fn remove_generation(&self, n: u64) -> io::Result<()> {
         let path = self.generation(n);
@@ -97,7 +136,7 @@ impl Files {
 
     fn existing(&self) -> io::Result<Vec<(u64, PathBuf)>> {
         let mut found = Vec::new();
-        let prefix = format!("{}.g", self.name);
+        let prefix = format!("{}.g", self.stem());
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             let name = entry.file_name();
@@ -127,17 +166,38 @@ mod tests {
     #[test]
     fn a_number_is_not_used_again_while_anything_of_it_is_left() {
         let dir = tempfile::tempdir().unwrap();
-        let f = Files::new(dir.path(), "orders");
+        let f = Files::new(dir.path(), "orders", 2);
         assert_eq!(f.next_generation().unwrap(), 1);
-        fs::write(dir.path().join("orders.g7.db-wal"), b"x").unwrap();
-        fs::write(dir.path().join("orders-other.g9.db"), b"x").unwrap();
+        fs::write(dir.path().join("orders.v2.g7.db-wal"), b"x").unwrap();
+        fs::write(dir.path().join("orders-other.v2.g9.db"), b"x").unwrap();
         assert_eq!(f.next_generation().unwrap(), 8);
+    }
+
+    #[test]
+    fn versions_live_beside_each_other_until_the_earlier_ones_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let f = Files::new(dir.path(), "orders", 2);
+        let names =
+            ["orders.db", "orders.g1.db-wal", "orders.v1.db", "orders.v1.g3.db", "orders.v10.g1.db", "orders-b.v1.db"];
+        for n in names {
+            fs::write(dir.path().join(n), b"x").unwrap();
+        }
+        assert_eq!((f.current().unwrap(), f.next_generation().unwrap()), (None, 1));
+        fs::write(f.generation(1), b"x").unwrap();
+        f.publish(1).unwrap();
+        f.sweep(&f.generation(1)).unwrap();
+        assert!(names.iter().all(|n| dir.path().join(n).exists()));
+        assert_eq!((f.number(&f.generation(1)), f.number(Path::new("orders.v1.g3.db"))), (Some(1), None));
+        f.sweep_earlier().unwrap();
+        let left: Vec<&str> = names.into_iter().filter(|n| dir.path().join(n).exists()).collect();
+        assert_eq!(left, ["orders.v10.g1.db", "orders-b.v1.db"]);
+        assert_eq!(f.current().unwrap(), Some(f.generation(1)));
     }
 
     #[test]
     fn the_link_moves_and_the_rest_is_swept() {
         let dir = tempfile::tempdir().unwrap();
-        let f = Files::new(dir.path(), "orders");
+        let f = Files::new(dir.path(), "orders", 2);
         assert_eq!(f.current().unwrap(), None);
         for n in [1, 2] {
             fs::write(f.generation(n), [n as u8]).unwrap();

@@ -106,11 +106,11 @@ pub struct Service {
 /// A projection service over the files in `dir`, and the handle to it. Nothing happens until
 /// [`Service::run`].
 pub fn service(dir: impl Into<PathBuf>, factory: Factory, reader: Arc<dyn LogReader>) -> (Handle, Service) {
-    let name = factory().name();
+    let (name, schema) = (factory().name(), factory().schema_version());
     let (progress_tx, progress) = watch::channel(Progress { head: Head::default(), state: State::Building });
     let (requests, requests_rx) = mpsc::channel(4);
     let service = Service {
-        files: Files::new(dir, name),
+        files: Files::new(dir, name, schema),
         factory,
         reader,
         progress: progress_tx,
@@ -235,6 +235,9 @@ impl Service {
             n => self.reader.read(n, 1).await.map_err(log)?,
         };
         if w.stands_on(stored.first().map(AsRef::as_ref))? {
+            if let Err(e) = self.files.sweep_earlier() {
+                tracing::warn!(read_model = name, error = %e, "files of earlier versions could not be removed");
+            }
             return Ok(Some(w));
         }
         tracing::warn!(

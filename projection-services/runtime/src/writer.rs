@@ -87,13 +87,7 @@ impl Writer {
             Ok(None) => return Err("there is no file".into()),
             Err(e) => return Err(e.to_string()),
         };
-        let generation = path
-            .file_name()
-            .and_then(|n| n.to_str())
-            .and_then(|n| n.strip_prefix(&format!("{}.g", files.name())))
-            .and_then(|n| n.strip_suffix(".db"))
-            .and_then(|n| n.parse().ok())
-            .ok_or_else(|| format!("{} is not a generation", path.display()))?;
+        let generation = files.number(&path).ok_or_else(|| format!("{} is not a generation", path.display()))?;
         let read = || -> rusqlite::Result<(Connection, u32, Head)> {
             let conn = Connection::open_with_flags(
                 &path,

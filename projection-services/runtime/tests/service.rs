@@ -88,8 +88,12 @@ impl Running {
     }
 }
 
-fn rows(dir: &Path) -> Vec<i64> {
-    let file = std::fs::canonicalize(dir.join("numbers.db")).unwrap();
+fn link(dir: &Path, schema: u32) -> std::path::PathBuf {
+    dir.join(format!("numbers.v{schema}.db"))
+}
+
+fn rows(dir: &Path, schema: u32) -> Vec<i64> {
+    let file = std::fs::canonicalize(link(dir, schema)).unwrap();
     let conn = Connection::open(file).unwrap();
     let mut st = conn.prepare("SELECT n FROM number ORDER BY n").unwrap();
     st.query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect()
@@ -107,12 +111,12 @@ async fn it_goes_on_where_it_stopped_and_takes_every_commit_once() {
     assert!(r.handle.reached(CommitNumber(1260)).await);
     r.stop().await;
     log.append(vec![refusal()]).unwrap();
-    let file = std::fs::canonicalize(dir.path().join("numbers.db")).unwrap();
+    let file = std::fs::canonicalize(link(dir.path(), 1)).unwrap();
     let r = start(dir.path(), &log, 1, None);
     assert!(r.handle.reached(CommitNumber(1261)).await);
-    assert_eq!(std::fs::canonicalize(dir.path().join("numbers.db")).unwrap(), file, "the same file goes on");
+    assert_eq!(std::fs::canonicalize(link(dir.path(), 1)).unwrap(), file, "the same file goes on");
     r.stop().await;
-    assert_eq!(rows(dir.path()), (1..=1261).collect::<Vec<_>>());
+    assert_eq!(rows(dir.path(), 1), (1..=1261).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,17 +126,19 @@ async fn another_schema_or_a_damaged_file_means_building_it_again() {
     let r = start(dir.path(), &log, 1, None);
     assert!(r.handle.reached(CommitNumber(50)).await);
     r.stop().await;
-    let first = std::fs::canonicalize(dir.path().join("numbers.db")).unwrap();
+    let first = std::fs::canonicalize(link(dir.path(), 1)).unwrap();
     let r = start(dir.path(), &log, 2, None);
     assert!(r.handle.reached(CommitNumber(50)).await);
     r.stop().await;
-    let second = std::fs::canonicalize(dir.path().join("numbers.db")).unwrap();
+    let second = std::fs::canonicalize(link(dir.path(), 2)).unwrap();
     assert_ne!(first, second);
+    // A reader of the earlier version still finds its own, until the writer starts once more.
+    assert_eq!(rows(dir.path(), 1), (1..=50).collect::<Vec<_>>());
     std::fs::write(&second, b"no database at all").unwrap();
     let r = start(dir.path(), &log, 2, None);
     assert!(r.handle.reached(CommitNumber(50)).await);
     r.stop().await;
-    assert_eq!(rows(dir.path()), (1..=50).collect::<Vec<_>>());
+    assert_eq!(rows(dir.path(), 2), (1..=50).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +153,7 @@ async fn a_commit_that_can_not_be_applied_stops_it_loudly_and_changes_no_row() {
     assert!(why.contains("this can't be") && why.contains("12"), "{why}");
     assert!(matches!(&r.handle.progress().borrow().state, State::Stopped(s) if s.contains("this can't be")));
     // The rows of the failed transaction are gone with it, the ones before it are there.
-    let seen = rows(dir.path());
+    let seen = rows(dir.path(), 1);
     assert!(seen.len() <= 11 && seen == (1..=seen.len() as i64).collect::<Vec<_>>(), "{seen:?}");
 }
 
