@@ -4,15 +4,17 @@
 //! Each schema version has files of its own, so that during an update, when the program that writes
 //! and the one that reads are replaced one after the other, each finds what it knows: the reader
 //! answers from the files as they were until it is replaced too. Those of earlier versions go when
-//! the writer starts again and has its own.
+//! the writer starts, has its own, and nobody wrote to them for a day.
 //!
 //! A generation is never renamed: SQLite finds a write-ahead log by its file's name, and a log
 //! that meets another file of the same name would be replayed into it. So the switch is the
 //! rename of a link, readers resolve it before they open, and numbers are not used twice.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// The files of one read model.
 #[derive(Clone, Debug)]
@@ -101,8 +103,10 @@ impl Files {
         Ok(())
     }
 
-    /// Removes the files of earlier schema versions.
-    pub fn sweep_earlier(&self) -> io::Result<()> {
+    /// Removes the files of earlier schema versions to which nothing was written for so long. Until
+    /// then an update may still be on its way, or be taken back.
+    pub fn sweep_earlier(&self, idle: Duration) -> io::Result<()> {
+        let mut versions: BTreeMap<u32, (SystemTime, Vec<PathBuf>)> = BTreeMap::new();
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             let name = entry.file_name();
@@ -116,8 +120,16 @@ impl Files {
                 },
                 None => continue,
             };
-            if version < self.schema {
-                remove(&entry.path())?;
+            let written = entry.metadata()?.modified()?;
+            let of_version = versions.entry(version).or_insert((written, Vec::new()));
+            of_version.0 = of_version.0.max(written);
+            of_version.1.push(entry.path());
+        }
+        let now = SystemTime::now();
+        let earlier = versions.into_iter().filter(|(v, _)| *v < self.schema).map(|(_, files)| files);
+        for (_, paths) in earlier.filter(|(written, _)| now.duration_since(*written).is_ok_and(|d| d >= idle)) {
+            for path in paths {
+                remove(&path)?;
             }
         }
         Ok(())
@@ -188,7 +200,9 @@ mod tests {
         f.sweep(&f.generation(1)).unwrap();
         assert!(names.iter().all(|n| dir.path().join(n).exists()));
         assert_eq!((f.number(&f.generation(1)), f.number(Path::new("orders.v1.g3.db"))), (Some(1), None));
-        f.sweep_earlier().unwrap();
+        f.sweep_earlier(Duration::from_secs(3600)).unwrap();
+        assert!(names.iter().all(|n| dir.path().join(n).exists()), "they may still be needed");
+        f.sweep_earlier(Duration::ZERO).unwrap();
         let left: Vec<&str> = names.into_iter().filter(|n| dir.path().join(n).exists()).collect();
         assert_eq!(left, ["orders.v10.g1.db", "orders-b.v1.db"]);
         assert_eq!(f.current().unwrap(), Some(f.generation(1)));

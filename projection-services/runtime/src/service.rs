@@ -93,6 +93,9 @@ fn stopped(p: &Progress) -> bool {
     matches!(p.state, State::Stopped(_))
 }
 
+/// How long the files of an earlier schema version are kept after the last write to them.
+const EARLIER_KEPT: Duration = Duration::from_secs(24 * 3600);
+
 /// One projection at work.
 pub struct Service {
     files: Files,
@@ -235,7 +238,7 @@ impl Service {
             n => self.reader.read(n, 1).await.map_err(log)?,
         };
         if w.stands_on(stored.first().map(AsRef::as_ref))? {
-            if let Err(e) = self.files.sweep_earlier() {
+            if let Err(e) = self.files.sweep_earlier(EARLIER_KEPT) {
                 tracing::warn!(read_model = name, error = %e, "files of earlier versions could not be removed");
             }
             return Ok(Some(w));
