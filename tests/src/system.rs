@@ -7,6 +7,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::compose::Stack;
@@ -350,8 +351,15 @@ impl System {
 
 /// A port that nobody has at the moment.
 pub fn free_port() -> u16 {
-    // Asked of the system and given back at once: whoever takes it meanwhile makes the start fail
-    // with a clear line.
-    let l = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    l.local_addr().expect("its address").port()
+    // Below the ports that the system gives to whoever asks for any, so that no other process of a
+    // test takes it between here and its use; each test program begins elsewhere.
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 10_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(97);
+    (0..COUNT)
+        .map(|_| FIRST + begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT)
+        .filter_map(|n| u16::try_from(n).ok())
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
