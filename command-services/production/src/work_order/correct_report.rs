@@ -13,8 +13,9 @@ use mw_contract::{Change, CommandType, Qty, QuantitySource, Rejection, Sealed, W
 use crate::evolve::correct_report;
 use crate::facts::Production;
 use crate::invariants::{i1_holds, i4_holds};
-use crate::rules::{Case, Holds, all_valid, authorise_if, check_qty, check_reason, may_correct, need_reason};
+use crate::rules::{Case, Holds, all_valid, authorise_if, may_correct, need_reason};
 use crate::state::{Operation, ProductionState, Report, WorkOrder};
+use crate::work_order::report::{check_quantities, check_reasons, copies};
 
 /// Decides WO-33.
 pub fn decide(
@@ -33,9 +34,12 @@ pub fn decide(
     let op = case.op(report.op)?;
     let (scrap, rework) = (p.scrap.as_deref().unwrap_or_default(), p.rework.as_deref().unwrap_or_default());
     let good = p.good.unwrap_or(Qty::ZERO);
-    check_shape(&case, good, scrap, rework)?;
+    let mut errors = Vec::new();
+    check_quantities(&mut errors, order.uom.is_piece(), "payload.", good, scrap, rework);
+    all_valid(errors)?;
+    check_reasons(facts, "payload.", scrap, rework)?;
     let (reason, _) = need_reason(facts, catalogues::CHANGE, p.reason.as_ref(), p.note.as_ref())?;
-    let new = QuantitiesV1 { good, scrap: copies(scrap), rework: copies(rework) };
+    let new = QuantitiesV1 { good, scrap: some(scrap), rework: some(rework) };
     if says_the_same(&report.says, &new) {
         return Err(Rejection::guard("WO-33.R1", "the report says so already"));
     }
@@ -61,28 +65,11 @@ pub fn decide(
     Ok(case.decided(role, vec![event.into()]))
 }
 
-fn check_shape(case: &Case<'_>, good: Qty, scrap: &[ReasonQty], rework: &[ReasonQty]) -> Result<(), Rejection> {
-    let piece = case.order.uom.is_piece();
-    let mut errors = Vec::new();
-    check_qty(&mut errors, piece, "payload.good", good);
-    for (name, list) in [("scrap", scrap), ("rework", rework)] {
-        for (i, x) in list.iter().enumerate() {
-            check_qty(&mut errors, piece, &format!("payload.{name}[{i}].qty"), x.qty);
-        }
-    }
-    all_valid(errors)?;
-    for (name, catalogue, list) in [("scrap", catalogues::SCRAP, scrap), ("rework", catalogues::REWORK, rework)] {
-        for (i, x) in list.iter().enumerate() {
-            check_reason(case.facts, catalogue, &x.reason, x.note.as_ref(), &format!("payload.{name}[{i}]."))?;
-        }
-    }
-    Ok(())
-}
-
-fn copies(list: &[ReasonQty]) -> Vec<ReasonQtyV1> {
-    let some = list.iter().filter(|x| !x.qty.is_zero());
-    some.map(|x| ReasonQtyV1 { qty: x.qty, reason: x.reason.clone(), note: x.note.as_ref().map(Sealed::plain) })
-        .collect()
+/// Only what there is some of: all zero takes the report back.
+fn some(list: &[ReasonQty]) -> Vec<ReasonQtyV1> {
+    let mut list = copies(list);
+    list.retain(|x| !x.qty.is_zero());
+    list
 }
 
 fn sum(list: &[ReasonQtyV1]) -> Qty {

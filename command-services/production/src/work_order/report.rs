@@ -118,7 +118,7 @@ pub(crate) fn report(
         return Err(exists(format!("report {} exists already", inc.report_id)).at(format!("{path}report_id")));
     }
     check_shape(case, op, inc)?;
-    check_reasons(case, inc)?;
+    check_reasons(case.facts, path, inc.scrap, inc.rework)?;
     let (scrap, rework) = (sum(inc.scrap), sum(inc.rework));
     if (inc.good + scrap + rework).is_zero() {
         return Err(Rejection::guard("WO-31.R1", "report at least one piece: values are increments, not totals"));
@@ -154,12 +154,7 @@ pub(crate) fn report(
 fn check_shape(case: &Case<'_>, op: &Operation, inc: &Increments<'_>) -> Result<(), Rejection> {
     let (path, piece) = (inc.path, case.order.uom.is_piece());
     let mut errors = Vec::new();
-    check_qty(&mut errors, piece, &format!("{path}good"), inc.good);
-    for (name, list) in [("scrap", inc.scrap), ("rework", inc.rework)] {
-        for (i, x) in list.iter().enumerate() {
-            check_qty(&mut errors, piece, &format!("{path}{name}[{i}].qty"), x.qty);
-        }
-    }
+    check_quantities(&mut errors, piece, path, inc.good, inc.scrap, inc.rework);
     // Replaced scrap has no bound of its own; sums must stay quantities all the same.
     let all = op.processed() + case.order.scrap_total() + inc.good + sum(inc.scrap) + sum(inc.rework);
     if too_large(all) {
@@ -168,17 +163,39 @@ fn check_shape(case: &Case<'_>, op: &Operation, inc: &Increments<'_>) -> Result<
     all_valid(errors)
 }
 
-fn check_reasons(case: &Case<'_>, inc: &Increments<'_>) -> Result<(), Rejection> {
-    for (name, catalogue, list) in [("scrap", catalogues::SCRAP, inc.scrap), ("rework", catalogues::REWORK, inc.rework)]
-    {
+/// The quantities of a report or of its correction, each in the order's unit.
+pub(crate) fn check_quantities(
+    errors: &mut Vec<FieldError>,
+    piece: bool,
+    path: &str,
+    good: Qty,
+    scrap: &[ReasonQty],
+    rework: &[ReasonQty],
+) {
+    check_qty(errors, piece, &format!("{path}good"), good);
+    for (name, list) in [("scrap", scrap), ("rework", rework)] {
         for (i, x) in list.iter().enumerate() {
-            check_reason(case.facts, catalogue, &x.reason, x.note.as_ref(), &format!("{}{name}[{i}].", inc.path))?;
+            check_qty(errors, piece, &format!("{path}{name}[{i}].qty"), x.qty);
+        }
+    }
+}
+
+/// G7 for each piece of scrap and rework.
+pub(crate) fn check_reasons(
+    facts: &Production,
+    path: &str,
+    scrap: &[ReasonQty],
+    rework: &[ReasonQty],
+) -> Result<(), Rejection> {
+    for (name, catalogue, list) in [("scrap", catalogues::SCRAP, scrap), ("rework", catalogues::REWORK, rework)] {
+        for (i, x) in list.iter().enumerate() {
+            check_reason(facts, catalogue, &x.reason, x.note.as_ref(), &format!("{path}{name}[{i}]."))?;
         }
     }
     Ok(())
 }
 
-fn copies(list: &[ReasonQty]) -> Vec<ReasonQtyV1> {
+pub(crate) fn copies(list: &[ReasonQty]) -> Vec<ReasonQtyV1> {
     let copy =
         |x: &ReasonQty| ReasonQtyV1 { qty: x.qty, reason: x.reason.clone(), note: x.note.as_ref().map(Sealed::plain) };
     list.iter().map(copy).collect()
