@@ -83,6 +83,8 @@ fn created(stream: &StreamId, e: &WorkOrderCreatedV1, at: Instant) -> WorkOrder 
         notes: Vec::new(),
         links: Default::default(),
         cycle: 1,
+        material: Default::default(),
+        quality: Default::default(),
     }
 }
 
@@ -123,6 +125,8 @@ fn operation(s: &RoutingOperationV1, predecessors: Vec<u16>) -> Operation {
 
 fn fold(order: &mut WorkOrder, event: &Event, meta: &EventMeta) {
     let at = meta.occurred_at;
+    order.material.fold(event, meta);
+    order.quality.fold(event, meta);
     match event {
         Event::WorkOrderAmended(e) => amended(order, e),
         Event::WorkOrderPlanned(e) => planned(order, e),

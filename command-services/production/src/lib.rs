@@ -42,29 +42,35 @@
 //! WO-32.R3), a component's serial was not issued (WO-40.R2).
 
 pub mod demo;
+pub mod equipment;
 pub mod evolve;
 pub mod facts;
 #[cfg(test)]
 mod fixture;
+pub mod inbox;
 pub mod invariants;
 pub mod load;
+pub mod material;
 pub mod matrix;
 #[cfg(test)]
 mod properties;
+pub mod quality;
 pub mod reference;
+#[cfg(test)]
+mod rule_list;
 pub mod rules;
 pub mod state;
+pub mod stock;
 pub mod structure;
 pub mod times;
+pub mod unit;
 pub mod work_order;
 
 pub use facts::{Production, SerialStatus};
 pub use state::{Operation, ProductionState, Session, WorkOrder};
 
 use mw_contract::decide::{Decision, DecisionContext, Domain, EventMeta};
-use mw_contract::{Command, Context, Event, Rejection, StreamId};
-
-use crate::work_order as wo;
+use mw_contract::{AggregateId, AggregateKind, Command, Context, Event, Rejection, StreamId};
 
 impl Domain for Production {
     type State = ProductionState;
@@ -79,48 +85,14 @@ impl Domain for Production {
         command: &Command,
         ctx: &DecisionContext<'_>,
     ) -> Result<Decision, Rejection> {
-        match command {
-            Command::WorkOrderCreate(p) => wo::create::decide(self, state, p, ctx),
-            Command::WorkOrderAmend(p) => wo::amend::decide(self, state, p, ctx),
-            Command::WorkOrderPlan(p) => wo::plan::decide(self, state, p, ctx),
-            Command::WorkOrderRelease(p) => wo::release::decide(self, state, p, ctx),
-            Command::WorkOrderUnplan(p) => wo::unplan::decide(self, state, p, ctx),
-            Command::WorkOrderReschedule(p) => wo::reschedule::decide(self, state, p, ctx),
-            Command::WorkOrderRevokeRelease(p) => wo::revoke_release::decide(self, state, p, ctx),
-            Command::WorkOrderChangeQuantity(p) => wo::change_quantity::decide(self, state, p, ctx),
-            Command::WorkOrderChangeDueDate(p) => wo::change::due_date(self, state, p, ctx),
-            Command::WorkOrderChangePriority(p) => wo::change::priority(self, state, p, ctx),
-            Command::WorkOrderAssign(p) => wo::assign::assign(self, state, p, ctx),
-            Command::WorkOrderUnassign(p) => wo::assign::unassign(self, state, p, ctx),
-            Command::WorkOrderShortClose(p) => wo::short_close::decide(self, state, p, ctx),
-            Command::WorkOrderReopen(p) => wo::reopen::decide(self, state, p, ctx),
-            Command::WorkOrderCorrectReport(p) => wo::correct_report::decide(self, state, p, ctx),
-            Command::WorkOrderCorrectSession(p) => wo::correct_session::decide(self, state, p, ctx),
-            Command::WorkOrderReopenOperation(p) => wo::routing::reopen(self, state, p, ctx),
-            Command::WorkOrderSkipOperation(p) => wo::routing::skip(self, state, p, ctx),
-            Command::WorkOrderAddOperation(p) => wo::routing::add(self, state, p, ctx),
-            Command::WorkOrderAssignLot(p) => wo::lot::decide(self, state, p, ctx),
-            Command::WorkOrderVoidSerial(p) => wo::void_serial::decide(self, state, p, ctx),
-            Command::WorkOrderLink(p) => wo::link::decide(self, state, p, ctx),
-            Command::WorkOrderHold(p) => wo::hold::hold(self, state, p, ctx),
-            Command::WorkOrderResume(p) => wo::hold::resume(self, state, p, ctx),
-            Command::WorkOrderComplete(p) => wo::complete::decide(self, state, p, ctx),
-            Command::WorkOrderClose(p) => wo::close::decide(self, state, p, ctx),
-            Command::WorkOrderCancel(p) => wo::cancel::decide(self, state, p, ctx),
-            Command::WorkOrderStartOperation(p) => wo::start_operation::start(self, state, p, ctx),
-            Command::WorkOrderPauseOperation(p) => wo::pause_operation::decide(self, state, p, ctx),
-            Command::WorkOrderResumeOperation(p) => wo::start_operation::resume(self, state, p, ctx),
-            Command::WorkOrderReportQuantity(p) => wo::report::decide(self, state, p, ctx),
-            Command::WorkOrderCompleteOperation(p) => wo::complete_operation::decide(self, state, p, ctx),
-            Command::WorkOrderAllocateSerials(p) => wo::serials::decide(self, state, p, ctx),
-            Command::WorkOrderRegisterUnit(p) => wo::unit::decide(self, state, p, ctx),
-            Command::WorkOrderAddNote(p) => wo::note::decide(self, state, p, ctx),
-            Command::ReferencePut(p) => reference::put(state, p, ctx),
-            Command::ReferenceRetire(p) => reference::retire(state, p, ctx),
-            other => {
-                let message = format!("{} is not a command of production", other.command_type());
-                Err(Rejection::invalid("type", message))
-            }
+        match command.command_type().aggregate() {
+            AggregateKind::WorkOrder => work_order::decide(self, state, command, ctx),
+            AggregateKind::Equipment => equipment::decide(self, state, command, ctx),
+            AggregateKind::Unit => unit::decide(self, state, command, ctx),
+            AggregateKind::Stock => stock::decide(self, state, command, ctx),
+            AggregateKind::Inbox => inbox::decide(self, state, command, ctx),
+            AggregateKind::Reference => reference::decide(state, command, ctx),
+            AggregateKind::Ticket | AggregateKind::MaintenancePlan | AggregateKind::Account => Err(foreign(command)),
         }
     }
 
@@ -133,6 +105,29 @@ impl Domain for Production {
     }
 
     fn needs_existing(&self, command: &Command) -> bool {
-        !matches!(command, Command::WorkOrderCreate(_) | Command::ReferencePut(_))
+        // Stock that was never there is stock of nothing, and the inbox knows no item before
+        // somebody dismisses it.
+        !matches!(
+            command,
+            Command::WorkOrderCreate(_)
+                | Command::ReferencePut(_)
+                | Command::EquipmentRegister(_)
+                | Command::UnitRegister(_)
+                | Command::StockReceive(_)
+                | Command::StockReserve(_)
+                | Command::StockIssue(_)
+                | Command::StockReturn(_)
+                | Command::StockAdjust(_)
+                | Command::InboxDismiss(_)
+        )
     }
+
+    fn named(&self, command: &Command) -> Result<Option<AggregateId>, Rejection> {
+        unit::named(self, command)
+    }
+}
+
+/// A command that another context decides.
+pub(crate) fn foreign(command: &Command) -> Rejection {
+    Rejection::invalid("type", format!("{} is not a command of production", command.command_type()))
 }

@@ -7,7 +7,7 @@ use mw_contract::command::reference::{PutReference, RetireReference};
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::reference::{DocumentText, ReferencePutV1, ReferenceRetiredV1};
 use mw_contract::reference::{Calendar, Document, OpeningHours};
-use mw_contract::{AggregateKind, FieldError, Rejection, StreamId};
+use mw_contract::{AggregateKind, Command, FieldError, Rejection, StreamId};
 
 use crate::rules::{Holds, all_valid, authorise};
 use crate::state::ProductionState;
@@ -15,6 +15,18 @@ use crate::structure;
 
 /// The most bytes of a document in its canonical form, so that its event stays under 16 KiB.
 const MOST_BYTES: usize = 15 * 1024;
+
+/// Decides a command on a reference document.
+///
+/// # Errors
+/// As the commands' own rules say; `VALIDATION` for a command of another aggregate.
+pub fn decide(state: &ProductionState, command: &Command, ctx: &DecisionContext<'_>) -> Result<Decision, Rejection> {
+    match command {
+        Command::ReferencePut(p) => put(state, p, ctx),
+        Command::ReferenceRetire(p) => retire(state, p, ctx),
+        other => Err(crate::foreign(other)),
+    }
+}
 
 /// Decides `reference.put`: a new revision, which also brings a retired code back.
 pub fn put(state: &ProductionState, p: &PutReference, ctx: &DecisionContext<'_>) -> Result<Decision, Rejection> {

@@ -15,6 +15,9 @@ use mw_contract::{
     ReasonCode, ReferenceKind, Sealed, Seconds, SessionKind, SiteId, Text, Tracking, UnitResult, WorkOrderState,
 };
 
+use crate::material::Material;
+use crate::quality::Quality;
+
 /// The number of the one operation of an order without a routing (I6).
 pub const IMPLICIT_OP: OpNo = 10;
 
@@ -119,6 +122,8 @@ pub struct WorkOrder {
     pub links: BTreeSet<Link>,
     /// 1, and one more with each reopening.
     pub cycle: u16,
+    pub material: Material,
+    pub quality: Quality,
 }
 
 /// A quantity report.

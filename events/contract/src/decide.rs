@@ -157,4 +157,13 @@ pub trait Domain: Send + 'static {
 
     /// Must the aggregate exist before this command? (`false` for those that make one.)
     fn needs_existing(&self, command: &Command) -> bool;
+
+    /// The aggregate that a command without an id means by another name, such as a unit's serial
+    /// number.
+    ///
+    /// # Errors
+    /// When the name fits several aggregates.
+    fn named(&self, _: &Command) -> Result<Option<AggregateId>, Rejection> {
+        Ok(None)
+    }
 }

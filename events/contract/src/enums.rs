@@ -21,6 +21,8 @@ closed_list! {
         Ticket = 6 "ticket",
         MaintenancePlan = 7 "maintenance-plan",
         Account = 8 "account",
+        /// What somebody must look at: refused late reports, failed follow-ups.
+        Inbox = 9 "inbox",
     }
 
     /// What an account may do; domain roles, and `service` for the product's own processes.
@@ -142,6 +144,8 @@ closed_list! {
         OrderCancelled = 3 "order_cancelled",
         OperationCompleted = 4 "operation_completed",
         ShortClose = 5 "short_close",
+        /// It was open for too long; somebody should correct its end.
+        Overdue = 6 "overdue",
     }
 
     /// What becomes of the pieces that a short-closed order did not make.
@@ -170,6 +174,62 @@ closed_list! {
         SplitOf = 5 "split_of",
     }
 
+    /// What returned material is like.
+    MaterialCondition { Good = 1 "good", Damaged = 2 "damaged", Quarantine = 3 "quarantine" }
+
+    /// Who said that material was used up.
+    ConsumptionSource {
+        /// Somebody, or a machine.
+        Recorded = 1 "recorded",
+        /// It follows from a quantity report.
+        Backflush = 2 "backflush",
+    }
+
+    /// What becomes of nonconforming pieces.
+    Disposition {
+        UseAsIs = 1 "use_as_is",
+        Rework = 2 "rework",
+        Repair = 3 "repair",
+        Regrade = 4 "regrade",
+        Scrap = 5 "scrap",
+        ReturnToSupplier = 6 "return_to_supplier",
+    }
+
+    /// Where a nonconformance was found.
+    NcrStage { Incoming = 1 "incoming", InProcess = 2 "in_process", Final = 3 "final", Customer = 4 "customer" }
+
+    /// Where pieces are reworked.
+    ReworkMode { SameOrder = 1 "same_order", NewOrder = 2 "new_order" }
+
+    /// What a machine does.
+    MachineState {
+        Running = 1 "running",
+        Setup = 2 "setup",
+        Idle = 3 "idle",
+        Waiting = 4 "waiting",
+        Down = 5 "down",
+        Cleaning = 6 "cleaning",
+        PlannedStop = 7 "planned_stop",
+        Offline = 8 "offline",
+    }
+
+    /// Who says what a machine does.
+    StateSource { Device = 1 "device", Manual = 2 "manual", Timeout = 3 "timeout" }
+
+    /// Where a unit is in its life.
+    UnitStatus {
+        InStock = 1 "in_stock",
+        Shipped = 2 "shipped",
+        Installed = 3 "installed",
+        InRepair = 4 "in_repair",
+        Returned = 5 "returned",
+        Scrapped = 6 "scrapped",
+        Recalled = 7 "recalled",
+    }
+
+    /// From when a warranty runs.
+    WarrantyBasis { ShipDate = 1 "ship_date", Installation = 2 "installation", Extension = 3 "extension" }
+
     /// The kinds of reference data.
     ReferenceKind {
         Site = 1 "site",
@@ -196,7 +256,8 @@ impl AggregateKind {
             | AggregateKind::Equipment
             | AggregateKind::Unit
             | AggregateKind::Stock
-            | AggregateKind::Reference => Context::Production,
+            | AggregateKind::Reference
+            | AggregateKind::Inbox => Context::Production,
             AggregateKind::Ticket | AggregateKind::MaintenancePlan => Context::AfterService,
             AggregateKind::Account => Context::Identity,
         }

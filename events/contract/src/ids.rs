@@ -146,6 +146,23 @@ pub fn reference_id(kind: crate::enums::ReferenceKind, code: &Code) -> Aggregate
     AggregateId(Uuid::new_v5(&NAMESPACE, format!("{kind}:{code}").as_bytes()))
 }
 
+/// The aggregate id of a produced unit: UUIDv5 of `unit:product:serial`.
+pub fn unit_id(product: &ProductId, serial: &crate::text::Text<60>) -> AggregateId {
+    AggregateId(Uuid::new_v5(&NAMESPACE, format!("unit:{product}:{serial}").as_bytes()))
+}
+
+/// The aggregate id of a stock item: UUIDv5 of `stock:item:location:lot`, the lot empty where it has none.
+pub fn stock_id(item: &ItemId, location: &Code, lot: Option<&crate::text::Text<40>>) -> AggregateId {
+    let lot = lot.map(|l| l.as_str()).unwrap_or_default();
+    AggregateId(Uuid::new_v5(&NAMESPACE, format!("stock:{item}:{location}:{lot}").as_bytes()))
+}
+
+/// The aggregate id of a demonstration cell's equipment: UUIDv5 of `equipment:cell`. Whoever
+/// registers equipment may take any other.
+pub fn equipment_id(cell: &CellId) -> AggregateId {
+    AggregateId(Uuid::new_v5(&NAMESPACE, format!("equipment:{cell}").as_bytes()))
+}
+
 /// The aggregate id of an account: UUIDv5 of `account:name`.
 pub fn account_id(name: &AccountName) -> AggregateId {
     AggregateId(Uuid::new_v5(&NAMESPACE, format!("account:{name}").as_bytes()))

@@ -39,7 +39,7 @@ pub use commit::{CommitHead, CommitNumber, Head, NewCommit, NewEvent, Outcome, S
 pub use enums::*;
 pub use event::{Event, EventType};
 pub use ids::*;
-pub use qty::{Change, Percent, Qty};
+pub use qty::{Change, Number, Percent, Qty};
 pub use reply::{ErrorCode, FieldError, Rejection, Reply, ReplyStatus, Warning};
 pub use text::{Sealed, Text};
 pub use time::{Date, Instant, Seconds};

@@ -123,6 +123,99 @@ impl schemars::JsonSchema for Change {
     }
 }
 
+/// A measured value or a counter: a decimal of at most 18 digits, 6 after the point, of either
+/// sign. JSON shows a decimal string; a number is accepted on input.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Number(Decimal);
+
+impl Number {
+    /// Nothing.
+    pub const ZERO: Number = Number(Decimal::ZERO);
+
+    /// Checks digits and scale.
+    pub fn new(d: Decimal) -> Option<Self> {
+        let d = d.normalize();
+        (d.scale() <= 6 && d.mantissa().unsigned_abs() < 10u128.pow(18)).then_some(Number(d))
+    }
+
+    /// The exact decimal.
+    pub fn decimal(self) -> Decimal {
+        self.0
+    }
+
+    /// This less another; `None` when it does not fit.
+    pub fn minus(self, other: Number) -> Option<Number> {
+        Number::new(self.0 - other.0)
+    }
+
+    /// This and another; `None` when it does not fit.
+    pub fn plus(self, other: Number) -> Option<Number> {
+        Number::new(self.0 + other.0)
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl FromStr for Number {
+    type Err = &'static str;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        const BAD: &str = "not a decimal of at most 18 digits, at most 6 after the point";
+        let digits = s.strip_prefix('-').unwrap_or(s);
+        let plain = !digits.is_empty() && digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if !plain || digits.ends_with('.') {
+            return Err(BAD);
+        }
+        Decimal::from_str_exact(s).ok().and_then(Number::new).ok_or(BAD)
+    }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(DecimalVisitor)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl bincode::Encode for Number {
+    fn encode<E: bincode::enc::Encoder>(&self, e: &mut E) -> Result<(), EncodeError> {
+        encode_decimal(self.0, e)
+    }
+}
+
+impl<C> bincode::Decode<C> for Number {
+    fn decode<D: bincode::de::Decoder<Context = C>>(d: &mut D) -> Result<Self, DecodeError> {
+        decode_decimal(d).map(Number)
+    }
+}
+bincode::impl_borrow_decode!(Number);
+
+impl schemars::JsonSchema for Number {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Number".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Decimal string, at most 18 digits, at most 6 after the point; a number is accepted on input.",
+            "anyOf": [{"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]{1,6})?$"}, {"type": "number"}]
+        })
+    }
+}
+
 impl Add for Qty {
     type Output = Qty;
     fn add(self, o: Qty) -> Qty {

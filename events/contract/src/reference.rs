@@ -11,9 +11,10 @@ use serde_json::{Map, Value};
 use crate::enums::{HoldKind, LossCategory, ReferenceKind, Tracking};
 use crate::event::parts::{BomLineV1, RoutingOperationV1};
 use crate::ids::{AccountName, Code, ItemId, LineId, ProductId, ReasonCode, SiteId};
+use crate::qty::{Number, Percent};
 use crate::reply::FieldError;
 use crate::text::Text;
-use crate::time::Instant;
+use crate::time::{Date, Instant};
 
 /// A unit of measure: UNECE Rec. 20 common code, such as `H87` (piece) or `KGM`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -126,6 +127,9 @@ documents! {
         /// In maintenance: no operation may start.
         #[serde(default)]
         maintenance: bool,
+        /// What an operator must be able to do to work here: a code of catalogue `skills`.
+        #[serde(default)]
+        skill: Option<ReasonCode>,
     }
 
     /// A revision of a product.
@@ -134,6 +138,19 @@ documents! {
         /// Only approved revisions are released.
         #[serde(default = "yes")]
         approved: bool,
+    }
+
+    /// What inspections of a product demand.
+    InspectionRules {
+        /// The inspector is not an operator of the same pieces.
+        #[serde(default)]
+        independent: bool,
+        /// A failed inspection raises a nonconformance by itself.
+        #[serde(default)]
+        auto_nonconformance: bool,
+        /// Characteristics without which an inspection can't pass.
+        #[serde(default)]
+        critical: Vec<Text<60>>,
     }
 
     /// A product.
@@ -163,6 +180,17 @@ documents! {
         /// What serial numbers look like: literal text with `#` for a digit.
         #[serde(default)]
         serial_pattern: Option<Text<60>>,
+        #[serde(default)]
+        inspection: Option<InspectionRules>,
+        /// The warranty also ends when a counter of the unit reaches this.
+        #[serde(default)]
+        warranty_counter: Option<WarrantyCounter>,
+    }
+
+    /// The counter that ends a warranty.
+    WarrantyCounter {
+        name: Code,
+        limit: Number,
     }
 
     /// A routing.
@@ -206,6 +234,12 @@ documents! {
         max_days: Option<u16>,
         #[serde(default)]
         family: Option<Code>,
+        /// Instruments: the last day on which their calibration is valid.
+        #[serde(default)]
+        calibrated_until: Option<Date>,
+        /// Skills: who has it.
+        #[serde(default)]
+        accounts: Vec<AccountName>,
     }
 
     /// A catalogue: its code says which (`stop_reasons`, `scrap_reasons` …).
@@ -305,6 +339,16 @@ pub struct SiteSettings {
     pub self_inspection: bool,
     /// Hours after completion in which late reports come in.
     pub late_window_hours: u32,
+    /// How much more than required may be requested and set aside.
+    pub over_issue_pct: Percent,
+    /// An operation that needs a skill refuses operators without it; else they get a warning.
+    pub skills_required: bool,
+    /// Days from shipping within which an installation begins the warranty anew.
+    pub warranty_registration_days: u16,
+    /// Days after which completed orders are closed by themselves; none: never.
+    pub auto_close_days: Option<u16>,
+    /// K-18 by ISO 22400-2: failures count one more.
+    pub mtbf_iso: bool,
 }
 
 impl Default for SiteSettings {
@@ -316,6 +360,11 @@ impl Default for SiteSettings {
             one_session_per_operator: false,
             self_inspection: false,
             late_window_hours: 24,
+            over_issue_pct: Percent::ZERO,
+            skills_required: false,
+            warranty_registration_days: 90,
+            auto_close_days: None,
+            mtbf_iso: false,
         }
     }
 }
@@ -332,6 +381,20 @@ pub mod catalogues {
     pub const ORDER_HOLD: &str = "order_hold_reasons";
     /// Why a ticket is on hold.
     pub const TICKET_HOLD: &str = "ticket_hold_reasons";
+    /// Defects of inspections and nonconformances.
+    pub const DEFECT: &str = "defect_codes";
+    /// Causes of nonconformances.
+    pub const CAUSE: &str = "cause_codes";
+    /// What people can do.
+    pub const SKILL: &str = "skills";
+    /// Measuring instruments with their calibration.
+    pub const INSTRUMENT: &str = "instruments";
+    /// Why material was issued beyond need, returned, replaced or counted differently.
+    pub const MATERIAL: &str = "material_reasons";
+    /// Why a unit's warranty ended, a unit was scrapped or recalled, its components corrected.
+    pub const UNIT: &str = "unit_reasons";
+    /// Why something in the inbox needs no more doing.
+    pub const DISMISS: &str = "dismiss_reasons";
     /// Why an order was planned otherwise: dates, line, quantity, priority, release taken back.
     pub const CHANGE: &str = "change_reasons";
     /// Why an order or ticket was cancelled, short-closed or reopened.

@@ -12,6 +12,10 @@ pub enum Setting {
     LineLeadReleases,
     /// Operators may complete orders.
     OperatorCompletes,
+    /// Operators may issue and return material.
+    OperatorIssues,
+    /// Operators and line leads may inspect what they make.
+    SelfInspection,
 }
 
 /// On what condition a role may use a command.
@@ -51,6 +55,7 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
             _ => None,
         },
         C::WorkOrderAmend
+        | C::WorkOrderSplit
         | C::WorkOrderPlan
         | C::WorkOrderUnplan
         | C::WorkOrderChangeQuantity
@@ -125,8 +130,60 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
             R::Planner | R::Admin | R::System => Some(Yes),
             _ => None,
         },
+        C::WorkOrderRequestMaterial => match role {
+            R::LineLead | R::Planner | R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+        // Only the process manager that asked stock knows the answer.
+        C::WorkOrderConfirmReservation | C::WorkOrderReturnNonconformance => match role {
+            R::System => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderReleaseReservation => match role {
+            R::LineLead | R::Planner | R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderIssueMaterial | C::WorkOrderReturnMaterial => match role {
+            R::LineLead | R::Planner | R::Admin => Some(Yes),
+            R::Operator => Some(IfSite(Setting::OperatorIssues)),
+            _ => None,
+        },
+        C::WorkOrderRecordConsumption => match role {
+            R::Operator | R::LineLead | R::Admin | R::System => Some(Yes),
+            R::Device => Some(OwnCell),
+            _ => None,
+        },
+        C::WorkOrderApproveSubstitute => match role {
+            R::Planner | R::QualityInspector | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderAmendGenealogy => match role {
+            R::LineLead | R::QualityInspector | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::WorkOrderRecordInspection => match role {
+            R::QualityInspector | R::Admin => Some(Yes),
+            R::Operator | R::LineLead => Some(IfSite(Setting::SelfInspection)),
+            R::Device => Some(OwnCell),
+            _ => None,
+        },
+        C::WorkOrderRaiseNonconformance => match role {
+            R::Operator | R::LineLead | R::Planner | R::QualityInspector | R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+        // The second person of a use-as-is is asked for by the decider.
+        C::WorkOrderDispositionNonconformance | C::WorkOrderCloseNonconformance => match role {
+            R::QualityInspector => Some(Yes),
+            _ => None,
+        },
+        // PM-9 ends sessions that nobody ended.
+        C::WorkOrderPauseOperation => match role {
+            R::LineLead | R::Admin | R::System => Some(Yes),
+            R::Operator => Some(Own),
+            R::Device => Some(OwnCell),
+            _ => None,
+        },
         C::WorkOrderStartOperation
-        | C::WorkOrderPauseOperation
         | C::WorkOrderResumeOperation
         | C::WorkOrderReportQuantity
         | C::WorkOrderCompleteOperation => match role {
@@ -148,6 +205,96 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
         // Whoever reads production orders, except the auditor, who writes nothing.
         C::WorkOrderAddNote => match role {
             R::Operator | R::LineLead | R::Planner | R::QualityInspector | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::EquipmentRegister => match role {
+            R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::EquipmentReportState => match role {
+            R::Operator | R::LineLead | R::Admin | R::System => Some(Yes),
+            R::Device => Some(OwnCell),
+            _ => None,
+        },
+        C::EquipmentStartDowntime | C::EquipmentEndDowntime => match role {
+            R::Operator | R::LineLead | R::Admin | R::System => Some(Yes),
+            R::Device => Some(OwnCell),
+            _ => None,
+        },
+        // An operator's own is what began in a shift of the same day; the decider checks.
+        C::EquipmentClassifyDowntime => match role {
+            R::LineLead | R::Planner | R::Admin | R::System => Some(Yes),
+            R::Operator => Some(Own),
+            _ => None,
+        },
+        C::EquipmentRaiseAlarm => match role {
+            R::Device => Some(OwnCell),
+            R::System => Some(Yes),
+            _ => None,
+        },
+        C::EquipmentAcknowledgeAlarm => match role {
+            R::Operator | R::LineLead | R::Technician | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::EquipmentClearAlarm => match role {
+            R::LineLead | R::System => Some(Yes),
+            R::Device => Some(OwnCell),
+            _ => None,
+        },
+        C::EquipmentRecordCounter => match role {
+            R::Technician => Some(Yes),
+            R::Device => Some(OwnCell),
+            _ => None,
+        },
+        C::EquipmentSetMaintenanceMode => match role {
+            R::LineLead | R::Technician | R::Admin => Some(Yes),
+            _ => None,
+        },
+        // What orders and tickets say of a unit is passed on by process managers.
+        C::UnitRegister | C::UnitChangeComponent => match role {
+            R::System => Some(Yes),
+            _ => None,
+        },
+        C::UnitShip | C::UnitTransfer => match role {
+            R::Planner | R::Dispatcher | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::UnitInstall => match role {
+            R::Technician | R::Dispatcher | R::Admin => Some(Yes),
+            R::Customer => Some(Own),
+            _ => None,
+        },
+        C::UnitExtendWarranty | C::UnitVoidWarranty => match role {
+            R::Dispatcher | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::UnitRecordReading => match role {
+            R::Technician | R::Dispatcher | R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+        C::UnitScrap => match role {
+            R::Planner | R::QualityInspector | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::UnitRecall => match role {
+            R::QualityInspector | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::StockReceive | C::StockReserve | C::StockReleaseReservation => match role {
+            R::LineLead | R::Planner | R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+        C::StockIssue | C::StockReturn => match role {
+            R::LineLead | R::Planner | R::Admin | R::System => Some(Yes),
+            R::Operator => Some(IfSite(Setting::OperatorIssues)),
+            _ => None,
+        },
+        C::StockAdjust => match role {
+            R::Planner | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::InboxDismiss => match role {
+            R::LineLead | R::Planner | R::QualityInspector | R::Dispatcher | R::Admin => Some(Yes),
             _ => None,
         },
         C::ReferencePut | C::ReferenceRetire => match role {

@@ -381,19 +381,7 @@ impl Order {
                 self.lots.push(Lot { lot: e.lot.clone(), expires_on: e.expires_on });
             }
             // Rows of their own, or of other streams.
-            Event::SerialVoided(_)
-            | Event::WorkOrderCreated(_)
-            | Event::SerialsAllocated(_)
-            | Event::UnitRegistered(_)
-            | Event::NoteAdded(_)
-            | Event::ReferencePut(_)
-            | Event::ReferenceRetired(_)
-            | Event::AccountAdded(_)
-            | Event::AccountGranted(_)
-            | Event::AccountRevoked(_)
-            | Event::AccountSecretRotated(_)
-            | Event::AccountDisabled(_)
-            | Event::AccountEnabled(_) => {}
+            _ => {}
         }
     }
 

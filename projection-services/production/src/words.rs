@@ -144,6 +144,7 @@ pub fn words(event: &Event) -> String {
         Event::AccountSecretRotated(e) => format!("replaced the secret of {}", e.account),
         Event::AccountDisabled(e) => format!("disabled account {}", e.account),
         Event::AccountEnabled(e) => format!("enabled account {}", e.account),
+        other => other.event_type().as_str().to_owned(),
     }
 }
 

@@ -30,3 +30,63 @@ pub mod start_operation;
 pub mod unit;
 pub mod unplan;
 pub mod void_serial;
+
+use mw_contract::decide::{Decision, DecisionContext};
+use mw_contract::{Command, Rejection};
+
+use crate::facts::Production;
+use crate::rules::Case;
+use crate::state::ProductionState;
+
+/// Decides a command on a work order.
+///
+/// # Errors
+/// As the command's own rules say; `VALIDATION` for a command of another aggregate.
+pub fn decide(
+    facts: &Production,
+    state: &ProductionState,
+    command: &Command,
+    ctx: &DecisionContext<'_>,
+) -> Result<Decision, Rejection> {
+    match command {
+        Command::WorkOrderCreate(p) => create::decide(facts, state, p, ctx),
+        Command::WorkOrderAmend(p) => amend::decide(facts, state, p, ctx),
+        Command::WorkOrderPlan(p) => plan::decide(facts, state, p, ctx),
+        Command::WorkOrderRelease(p) => release::decide(facts, state, p, ctx),
+        Command::WorkOrderUnplan(p) => unplan::decide(facts, state, p, ctx),
+        Command::WorkOrderReschedule(p) => reschedule::decide(facts, state, p, ctx),
+        Command::WorkOrderRevokeRelease(p) => revoke_release::decide(facts, state, p, ctx),
+        Command::WorkOrderChangeQuantity(p) => change_quantity::decide(facts, state, p, ctx),
+        Command::WorkOrderChangeDueDate(p) => change::due_date(facts, state, p, ctx),
+        Command::WorkOrderChangePriority(p) => change::priority(facts, state, p, ctx),
+        Command::WorkOrderAssign(p) => assign::assign(facts, state, p, ctx),
+        Command::WorkOrderUnassign(p) => assign::unassign(facts, state, p, ctx),
+        Command::WorkOrderShortClose(p) => short_close::decide(facts, state, p, ctx),
+        Command::WorkOrderReopen(p) => reopen::decide(facts, state, p, ctx),
+        Command::WorkOrderCorrectReport(p) => correct_report::decide(facts, state, p, ctx),
+        Command::WorkOrderCorrectSession(p) => correct_session::decide(facts, state, p, ctx),
+        Command::WorkOrderReopenOperation(p) => routing::reopen(facts, state, p, ctx),
+        Command::WorkOrderSkipOperation(p) => routing::skip(facts, state, p, ctx),
+        Command::WorkOrderAddOperation(p) => routing::add(facts, state, p, ctx),
+        Command::WorkOrderAssignLot(p) => lot::decide(facts, state, p, ctx),
+        Command::WorkOrderVoidSerial(p) => void_serial::decide(facts, state, p, ctx),
+        Command::WorkOrderLink(p) => link::decide(facts, state, p, ctx),
+        Command::WorkOrderHold(p) => hold::hold(facts, state, p, ctx),
+        Command::WorkOrderResume(p) => hold::resume(facts, state, p, ctx),
+        Command::WorkOrderComplete(p) => complete::decide(facts, state, p, ctx),
+        Command::WorkOrderClose(p) => close::decide(facts, state, p, ctx),
+        Command::WorkOrderCancel(p) => cancel::decide(facts, state, p, ctx),
+        Command::WorkOrderStartOperation(p) => start_operation::start(facts, state, p, ctx),
+        Command::WorkOrderPauseOperation(p) => pause_operation::decide(facts, state, p, ctx),
+        Command::WorkOrderResumeOperation(p) => start_operation::resume(facts, state, p, ctx),
+        Command::WorkOrderReportQuantity(p) => report::decide(facts, state, p, ctx),
+        Command::WorkOrderCompleteOperation(p) => complete_operation::decide(facts, state, p, ctx),
+        Command::WorkOrderAllocateSerials(p) => serials::decide(facts, state, p, ctx),
+        Command::WorkOrderRegisterUnit(p) => unit::decide(facts, state, p, ctx),
+        Command::WorkOrderAddNote(p) => note::decide(facts, state, p, ctx),
+        other => {
+            Case::open(facts, state, other.command_type(), ctx)?;
+            Err(crate::foreign(other))
+        }
+    }
+}

@@ -1,10 +1,16 @@
 //! Commands: the envelope that every command travels in, and the registry of command types.
 //!
-//! [`work_order`], [`reference`](mod@self::reference) and [`account`] hold the payloads, one file a family.
+//! The other files hold the payloads, one file a family.
 
 pub mod account;
 pub mod envelope;
+pub mod equipment;
+pub mod inbox;
+pub mod material;
+pub mod quality;
 pub mod reference;
+pub mod stock;
+pub mod unit;
 pub mod work_order;
 
 pub use envelope::{CommandEnvelope, MAX_COMMAND_BYTES, Unreadable};
@@ -68,6 +74,7 @@ commands! {
     WorkOrderChangeQuantity = 8 "work-order.change-quantity" WorkOrder strict work_order::ChangeQuantity,
     WorkOrderChangeDueDate = 9 "work-order.change-due-date" WorkOrder strict work_order::ChangeDueDate,
     WorkOrderChangePriority = 10 "work-order.change-priority" WorkOrder strict work_order::ChangePriority,
+    WorkOrderSplit = 11 "work-order.split" WorkOrder strict work_order::SplitWorkOrder,
     WorkOrderAssign = 12 "work-order.assign" WorkOrder additive work_order::AssignOperation,
     WorkOrderUnassign = 13 "work-order.unassign" WorkOrder additive work_order::UnassignOperation,
     WorkOrderHold = 14 "work-order.hold" WorkOrder strict work_order::HoldWorkOrder,
@@ -77,6 +84,13 @@ commands! {
     WorkOrderClose = 18 "work-order.close" WorkOrder strict work_order::CloseWorkOrder,
     WorkOrderCancel = 19 "work-order.cancel" WorkOrder strict work_order::CancelWorkOrder,
     WorkOrderReopen = 20 "work-order.reopen" WorkOrder strict work_order::ReopenWorkOrder,
+    WorkOrderRequestMaterial = 21 "work-order.request-material" WorkOrder additive material::RequestMaterial,
+    WorkOrderConfirmReservation = 22 "work-order.confirm-reservation" WorkOrder additive material::ConfirmReservation,
+    WorkOrderReleaseReservation = 23 "work-order.release-reservation" WorkOrder additive material::ReleaseReservation,
+    WorkOrderIssueMaterial = 24 "work-order.issue-material" WorkOrder additive material::IssueMaterial,
+    WorkOrderReturnMaterial = 25 "work-order.return-material" WorkOrder additive material::ReturnMaterial,
+    WorkOrderRecordConsumption = 26 "work-order.record-consumption" WorkOrder additive material::RecordConsumption,
+    WorkOrderApproveSubstitute = 27 "work-order.approve-substitute" WorkOrder strict material::ApproveSubstitute,
     WorkOrderStartOperation = 28 "work-order.start-operation" WorkOrder additive work_order::StartOperation,
     WorkOrderPauseOperation = 29 "work-order.pause-operation" WorkOrder additive work_order::PauseOperation,
     WorkOrderResumeOperation = 30 "work-order.resume-operation" WorkOrder additive work_order::ResumeOperation,
@@ -90,9 +104,42 @@ commands! {
     WorkOrderAssignLot = 38 "work-order.assign-lot" WorkOrder additive work_order::AssignLot,
     WorkOrderAllocateSerials = 39 "work-order.allocate-serials" WorkOrder additive work_order::AllocateSerials,
     WorkOrderRegisterUnit = 40 "work-order.register-unit" WorkOrder additive work_order::RegisterUnit,
+    WorkOrderAmendGenealogy = 41 "work-order.amend-genealogy" WorkOrder strict work_order::AmendGenealogy,
     WorkOrderVoidSerial = 42 "work-order.void-serial" WorkOrder additive work_order::VoidSerial,
+    WorkOrderRecordInspection = 43 "work-order.record-inspection" WorkOrder additive quality::RecordInspection,
+    WorkOrderRaiseNonconformance = 44 "work-order.raise-nonconformance" WorkOrder additive quality::RaiseNonconformance,
+    WorkOrderDispositionNonconformance = 45 "work-order.disposition-nonconformance" WorkOrder strict quality::DispositionNonconformance,
+    WorkOrderCloseNonconformance = 46 "work-order.close-nonconformance" WorkOrder strict quality::CloseNonconformance,
     WorkOrderAddNote = 47 "work-order.add-note" WorkOrder additive work_order::AddNote,
     WorkOrderLink = 48 "work-order.link" WorkOrder additive work_order::LinkWorkOrder,
+    WorkOrderReturnNonconformance = 49 "work-order.return-nonconformance" WorkOrder additive quality::ReturnNonconformance,
+    EquipmentRegister = 51 "equipment.register" Equipment additive equipment::RegisterEquipment,
+    EquipmentReportState = 52 "equipment.report-state" Equipment additive equipment::ReportState,
+    EquipmentStartDowntime = 53 "equipment.start-downtime" Equipment additive equipment::StartDowntime,
+    EquipmentEndDowntime = 54 "equipment.end-downtime" Equipment additive equipment::EndDowntime,
+    EquipmentClassifyDowntime = 55 "equipment.classify-downtime" Equipment additive equipment::ClassifyDowntime,
+    EquipmentRaiseAlarm = 56 "equipment.raise-alarm" Equipment additive equipment::RaiseAlarm,
+    EquipmentAcknowledgeAlarm = 57 "equipment.acknowledge-alarm" Equipment additive equipment::AcknowledgeAlarm,
+    EquipmentClearAlarm = 58 "equipment.clear-alarm" Equipment additive equipment::ClearAlarm,
+    EquipmentRecordCounter = 59 "equipment.record-counter" Equipment additive equipment::RecordCounter,
+    EquipmentSetMaintenanceMode = 60 "equipment.set-maintenance-mode" Equipment strict equipment::SetMaintenanceMode,
+    UnitRegister = 61 "unit.register" Unit additive unit::RegisterProductUnit,
+    UnitShip = 62 "unit.ship" Unit additive unit::ShipUnit,
+    UnitInstall = 63 "unit.install" Unit additive unit::InstallUnit,
+    UnitExtendWarranty = 64 "unit.extend-warranty" Unit additive unit::ExtendWarranty,
+    UnitVoidWarranty = 65 "unit.void-warranty" Unit additive unit::VoidWarranty,
+    UnitRecordReading = 66 "unit.record-reading" Unit additive unit::RecordReading,
+    UnitChangeComponent = 67 "unit.change-component" Unit additive unit::ChangeComponent,
+    UnitTransfer = 68 "unit.transfer" Unit additive unit::TransferUnit,
+    UnitScrap = 69 "unit.scrap" Unit additive unit::ScrapUnit,
+    UnitRecall = 70 "unit.recall" Unit additive unit::RecallUnit,
+    StockReceive = 71 "stock.receive" Stock additive stock::ReceiveStock,
+    StockReserve = 72 "stock.reserve" Stock additive stock::ReserveStock,
+    StockReleaseReservation = 73 "stock.release-reservation" Stock additive stock::ReleaseStock,
+    StockIssue = 74 "stock.issue" Stock additive stock::IssueStock,
+    StockReturn = 75 "stock.return" Stock additive stock::ReturnStock,
+    StockAdjust = 76 "stock.adjust" Stock additive stock::AdjustStock,
+    InboxDismiss = 80 "inbox.dismiss" Inbox additive inbox::DismissInboxItem,
     ReferencePut = 100 "reference.put" Reference additive reference::PutReference,
     ReferenceRetire = 101 "reference.retire" Reference additive reference::RetireReference,
     AccountAdd = 200 "account.add" Account additive account::AddAccount,
@@ -120,6 +167,7 @@ impl CommandType {
             AggregateKind::Ticket => "ticket_id",
             AggregateKind::MaintenancePlan => "maintenance_plan_id",
             AggregateKind::Account => "account_id",
+            AggregateKind::Inbox => "inbox_item_id",
         }
     }
 }
@@ -130,6 +178,13 @@ impl Command {
         match self {
             Command::ReferencePut(p) => Some(crate::ids::reference_id(p.kind, &p.code)),
             Command::ReferenceRetire(p) => Some(crate::ids::reference_id(p.kind, &p.code)),
+            Command::UnitRegister(p) => Some(crate::ids::unit_id(&p.product_id, &p.serial)),
+            Command::StockReceive(p) => Some(crate::ids::stock_id(&p.item_id, &p.location, p.lot.as_ref())),
+            Command::StockReserve(p) => Some(crate::ids::stock_id(&p.item_id, &p.location, p.lot.as_ref())),
+            Command::StockReleaseReservation(p) => Some(crate::ids::stock_id(&p.item_id, &p.location, p.lot.as_ref())),
+            Command::StockIssue(p) => Some(crate::ids::stock_id(&p.item_id, &p.location, p.lot.as_ref())),
+            Command::StockReturn(p) => Some(crate::ids::stock_id(&p.item_id, &p.location, p.lot.as_ref())),
+            Command::StockAdjust(p) => Some(crate::ids::stock_id(&p.item_id, &p.location, p.lot.as_ref())),
             Command::AccountAdd(p) => Some(crate::ids::account_id(&p.account)),
             Command::AccountGrant(p) => Some(crate::ids::account_id(&p.account)),
             Command::AccountRevoke(p) => Some(crate::ids::account_id(&p.account)),

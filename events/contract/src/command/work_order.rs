@@ -87,6 +87,25 @@ pub struct Component {
     pub position: Option<Text<40>>,
 }
 
+/// A part of an order that becomes an order of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SplitPart {
+    /// The new order.
+    pub work_order_id: AggregateId,
+    /// How many pieces it takes.
+    pub qty: Qty,
+    /// Default: as the order it comes from.
+    #[serde(default)]
+    pub due_at: Option<Instant>,
+    /// Default: as the order it comes from.
+    #[serde(default)]
+    pub line_id: Option<LineId>,
+    /// Serial numbers that go with it; allocated here and not used yet.
+    #[serde(default)]
+    pub serials: Option<Vec<Text<60>>>,
+}
+
 payload! {
     /// WO-01 `work-order.create`. BOM and routing come inline or by reference; without either,
     /// the product's own count.
@@ -184,6 +203,13 @@ payload! {
         /// 1 urgent to 4 low.
         new_priority: u8,
         /// Needed when the order becomes urgent (1).
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
+    }
+
+    /// WO-11 `work-order.split`: 1 to 20 parts.
+    SplitWorkOrder {
+        parts: Vec<SplitPart>,
         reason: Option<ReasonCode>,
         note: Option<Text<2000>>,
     }
@@ -394,6 +420,17 @@ payload! {
         firmware: Option<Text<60>>,
         test_report: Option<FileRefV1>,
         measurements: Option<Vec<MeasurementV1>>,
+    }
+
+    /// WO-41 `work-order.amend-genealogy`: what was really built into a unit.
+    AmendGenealogy {
+        serial: Text<60>,
+        /// Components that are not in it.
+        remove: Option<Vec<Component>>,
+        /// Components that are.
+        add: Option<Vec<Component>>,
+        reason: Option<ReasonCode>,
+        note: Option<Text<2000>>,
     }
 
     /// WO-42 `work-order.void-serial`: nobody bears this serial number any more, ever.

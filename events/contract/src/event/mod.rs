@@ -1,7 +1,8 @@
 //! Events: frozen structs, one per type and schema version, and the one registry of them.
 //!
 //! - [`parts`]: structs that several events share; frozen like the events themselves.
-//! - [`work_order`], [`reference`](mod@self::reference), [`account`]: the events of one family each.
+//! - [`work_order`], [`material`], [`quality`] (all of work orders), [`equipment`], [`unit`], [`stock`],
+//!   [`inbox`], [`reference`](mod@self::reference), [`account`]: the events of one family each.
 //!
 //! A struct that was ever written never changes. A new meaning is a new struct `…V2`, a row in
 //! the registry, and a `From<…V1>` that lifts the old one on reading. The golden files under
@@ -11,16 +12,28 @@
 mod registry;
 
 pub mod account;
+pub mod equipment;
+pub mod inbox;
+pub mod material;
 pub mod parts;
+pub mod quality;
 pub mod reference;
-#[cfg(test)]
-mod samples;
+#[cfg(any(test, feature = "samples"))]
+pub mod samples;
+pub mod stock;
+pub mod unit;
 pub mod work_order;
 
 pub use registry::DecodeError;
 
 use account::*;
+use equipment::*;
+use inbox::*;
+use material::*;
+use quality::*;
 use reference::*;
+use stock::*;
+use unit::*;
 use work_order::*;
 
 registry! {
@@ -64,6 +77,52 @@ registry! {
         OperationAdded: WorkOrder { 1 => OperationAddedV1 },
         LotAssigned: WorkOrder { 1 => LotAssignedV1 },
         SerialVoided: WorkOrder { 1 => SerialVoidedV1 },
+        WorkOrderSplit: WorkOrder { 1 => WorkOrderSplitV1 },
+        UnitGenealogyAmended: WorkOrder { 1 => UnitGenealogyAmendedV1 },
+        MaterialRequested: WorkOrder { 1 => MaterialRequestedV1 },
+        MaterialReserved: WorkOrder { 1 => MaterialReservedV1 },
+        MaterialReservationFailed: WorkOrder { 1 => MaterialReservationFailedV1 },
+        MaterialReservationReleased: WorkOrder { 1 => MaterialReservationReleasedV1 },
+        MaterialIssued: WorkOrder { 1 => MaterialIssuedV1 },
+        MaterialReturned: WorkOrder { 1 => MaterialReturnedV1 },
+        MaterialConsumed: WorkOrder { 1 => MaterialConsumedV1 },
+        MaterialConsumptionCorrected: WorkOrder { 1 => MaterialConsumptionCorrectedV1 },
+        MaterialSubstituteApproved: WorkOrder { 1 => MaterialSubstituteApprovedV1 },
+        InspectionRecorded: WorkOrder { 1 => InspectionRecordedV1 },
+        NonconformanceRaised: WorkOrder { 1 => NonconformanceRaisedV1 },
+        NonconformanceDispositioned: WorkOrder { 1 => NonconformanceDispositionedV1 },
+        NonconformanceReturned: WorkOrder { 1 => NonconformanceReturnedV1 },
+        NonconformanceClosed: WorkOrder { 1 => NonconformanceClosedV1 },
+        EquipmentRegistered: Equipment { 1 => EquipmentRegisteredV1 },
+        MachineStateChanged: Equipment { 1 => MachineStateChangedV1 },
+        DowntimeStarted: Equipment { 1 => DowntimeStartedV1 },
+        DowntimeEnded: Equipment { 1 => DowntimeEndedV1 },
+        DowntimeClassified: Equipment { 1 => DowntimeClassifiedV1 },
+        DowntimeSplit: Equipment { 1 => DowntimeSplitV1 },
+        AlarmRaised: Equipment { 1 => AlarmRaisedV1 },
+        AlarmRepeated: Equipment { 1 => AlarmRepeatedV1 },
+        AlarmAcknowledged: Equipment { 1 => AlarmAcknowledgedV1 },
+        AlarmCleared: Equipment { 1 => AlarmClearedV1 },
+        CounterRecorded: Equipment { 1 => CounterRecordedV1 },
+        MaintenanceModeChanged: Equipment { 1 => MaintenanceModeChangedV1 },
+        ProductUnitRegistered: Unit { 1 => ProductUnitRegisteredV1 },
+        UnitShipped: Unit { 1 => UnitShippedV1 },
+        WarrantyStarted: Unit { 1 => WarrantyStartedV1 },
+        UnitInstalled: Unit { 1 => UnitInstalledV1 },
+        WarrantyExtended: Unit { 1 => WarrantyExtendedV1 },
+        WarrantyVoided: Unit { 1 => WarrantyVoidedV1 },
+        ReadingRecorded: Unit { 1 => ReadingRecordedV1 },
+        UnitComponentChanged: Unit { 1 => UnitComponentChangedV1 },
+        UnitTransferred: Unit { 1 => UnitTransferredV1 },
+        UnitScrapped: Unit { 1 => UnitScrappedV1 },
+        UnitRecalled: Unit { 1 => UnitRecalledV1 },
+        StockReceived: Stock { 1 => StockReceivedV1 },
+        StockReserved: Stock { 1 => StockReservedV1 },
+        StockReservationReleased: Stock { 1 => StockReservationReleasedV1 },
+        StockIssued: Stock { 1 => StockIssuedV1 },
+        StockReturned: Stock { 1 => StockReturnedV1 },
+        StockAdjusted: Stock { 1 => StockAdjustedV1 },
+        InboxItemDismissed: Inbox { 1 => InboxItemDismissedV1 },
         ReferencePut: Reference { 1 => ReferencePutV1 },
         ReferenceRetired: Reference { 1 => ReferenceRetiredV1 },
         AccountAdded: Account { 1 => AccountAddedV1 },

@@ -4,9 +4,11 @@ use bincode::{Decode, Encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::enums::{InspectionPlan, OriginKind, Overlap, Tracking};
-use crate::ids::{CellId, Code, ItemId, LineId, ReasonCode};
-use crate::qty::{Change, Percent, Qty};
+use crate::enums::{
+    Disposition, InspectionPlan, MaterialCondition, OriginKind, Overlap, ReworkMode, Tracking, Verdict,
+};
+use crate::ids::{AggregateId, CellId, Code, EntityId, ItemId, LineId, ReasonCode};
+use crate::qty::{Change, Number, Percent, Qty};
 use crate::text::{Sealed, Text};
 use crate::time::{Instant, Seconds};
 
@@ -300,4 +302,184 @@ pub struct SpanV1 {
     pub started_at: Instant,
     /// When it ended; none while it lasts.
     pub ended_at: Option<Instant>,
+}
+
+/// A part of an order that becomes an order of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct SplitPartV1 {
+    /// The new order.
+    pub work_order_id: AggregateId,
+    /// How many pieces it takes.
+    pub qty: Qty,
+    /// When it is due.
+    pub due_at: Instant,
+    /// Its line.
+    pub line_id: Option<LineId>,
+    /// Serial numbers that go with it.
+    pub serials: Vec<Text<60>>,
+}
+
+/// Material that is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct MaterialRequestV1 {
+    /// Line of the BOM.
+    pub line_no: u16,
+    /// Which item.
+    pub item_id: ItemId,
+    /// How much.
+    pub qty: Qty,
+    /// Where from; none: wherever there is some.
+    pub location: Option<Code>,
+    /// Which lot; none: any.
+    pub lot: Option<Text<40>>,
+}
+
+/// Material that is set aside in stock.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct ReservationV1 {
+    /// The reservation in stock.
+    pub reservation_id: EntityId,
+    /// Line of the BOM.
+    pub line_no: u16,
+    /// Which item.
+    pub item_id: ItemId,
+    /// How much.
+    pub qty: Qty,
+    /// Where it lies.
+    pub location: Code,
+    /// Its lot.
+    pub lot: Option<Text<40>>,
+}
+
+/// Material that stock did not have.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct MissingMaterialV1 {
+    /// Line of the BOM.
+    pub line_no: u16,
+    /// Which item.
+    pub item_id: ItemId,
+    /// How much is missing.
+    pub missing_qty: Qty,
+    /// How much there was.
+    pub available_qty: Qty,
+}
+
+/// Material that went from stock to an order.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct IssuedV1 {
+    /// Line of the BOM.
+    pub line_no: u16,
+    /// Which item: the line's or what stands in for it.
+    pub item_id: ItemId,
+    /// How much.
+    pub qty: Qty,
+    /// Its lot.
+    pub lot: Option<Text<40>>,
+    /// Its serials.
+    pub serials: Vec<Text<60>>,
+    /// The reservation that it uses up.
+    pub reservation_id: Option<EntityId>,
+    /// Where it was taken.
+    pub from_location: Code,
+}
+
+/// Material that went back.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct ReturnedV1 {
+    /// Line of the BOM.
+    pub line_no: u16,
+    /// Which item.
+    pub item_id: ItemId,
+    /// How much.
+    pub qty: Qty,
+    /// Its lot.
+    pub lot: Option<Text<40>>,
+    /// Its serials.
+    pub serials: Vec<Text<60>>,
+    /// Where it went.
+    pub to_location: Code,
+    /// What it is like.
+    pub condition: MaterialCondition,
+}
+
+/// Material that was used up.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct ConsumedV1 {
+    /// Line of the BOM.
+    pub line_no: u16,
+    /// Which item.
+    pub item_id: ItemId,
+    /// How much.
+    pub qty: Qty,
+    /// Its lot.
+    pub lot: Option<Text<40>>,
+    /// Its serials.
+    pub serials: Vec<Text<60>>,
+    /// The unit that it went into.
+    pub unit_serial: Option<Text<60>>,
+}
+
+/// How much of a line a report used up, before and after it was corrected.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct ConsumptionChangeV1 {
+    /// Line of the BOM.
+    pub line_no: u16,
+    /// Which item.
+    pub item_id: ItemId,
+    /// Before.
+    pub old: Qty,
+    /// After.
+    pub new: Qty,
+}
+
+/// One characteristic of an inspection.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct InspectionLineV1 {
+    /// What was looked at.
+    pub characteristic: Text<60>,
+    /// What was measured.
+    pub value: Option<Number>,
+    /// UCUM unit.
+    pub unit: Option<Text<20>>,
+    /// The least that passes.
+    pub lower: Option<Number>,
+    /// The most that passes.
+    pub upper: Option<Number>,
+    /// `pass` or `fail`.
+    pub verdict: Verdict,
+    /// What it was measured with.
+    pub instrument: Option<ReasonCode>,
+    /// Could the whole not pass without it?
+    pub critical: bool,
+}
+
+/// A kind of defect that was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct DefectV1 {
+    /// Which.
+    pub code: ReasonCode,
+    /// On how many pieces.
+    pub qty: Qty,
+}
+
+/// What becomes of a part of the pieces of a nonconformance.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct DispositionLineV1 {
+    /// What.
+    pub disposition: Disposition,
+    /// Of how many pieces.
+    pub qty: Qty,
+    /// Which ones.
+    pub serials: Vec<Text<60>>,
+}
+
+/// How pieces are reworked.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct ReworkV1 {
+    /// In the same order or in one of its own.
+    pub mode: ReworkMode,
+    /// The operations that they go through again.
+    pub operations: Vec<u16>,
+    /// The order that does it.
+    pub new_work_order_id: Option<AggregateId>,
 }

@@ -376,4 +376,22 @@ events! {
 
     /// WO-42: a serial number that nobody will bear.
     SerialVoidedV1 [note] { serial: Text<60>, reason: ReasonCode, note: Option<Sealed> }
+
+    /// WO-11: parts of it become orders of their own. The quantity changes with an event of its own.
+    WorkOrderSplitV1 [note] {
+        parts: Vec<SplitPartV1>,
+        remaining_qty: Qty,
+        reason: ReasonCode,
+        note: Option<Sealed>,
+    }
+
+    /// WO-41: other components are in a unit than was said when it was registered.
+    UnitGenealogyAmendedV1 [note] {
+        serial: Text<60>,
+        product_id: ProductId,
+        removed: Vec<ComponentV1>,
+        added: Vec<ComponentV1>,
+        reason: ReasonCode,
+        note: Option<Sealed>,
+    }
 }

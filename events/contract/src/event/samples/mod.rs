@@ -1,5 +1,7 @@
 //! One sample of every event type, for the golden files.
 
+mod plant;
+
 use std::collections::BTreeMap;
 
 use super::parts::*;
@@ -93,7 +95,7 @@ fn reasons() -> Vec<ReasonQtyV1> {
 /// One of each, every field filled.
 pub fn all() -> Vec<Event> {
     let t = at("2026-03-02T09:00:00.123Z");
-    vec![
+    let mut all = vec![
         WorkOrderCreatedV1 {
             number: text("WO-2026-000001"),
             order_type: OrderType::Rework,
@@ -397,5 +399,7 @@ pub fn all() -> Vec<Event> {
         AccountSecretRotatedV1 { account: code("a") }.into(),
         AccountDisabledV1 { account: code("a"), reason: Some(text("left the company")) }.into(),
         AccountEnabledV1 { account: code("a") }.into(),
-    ]
+    ];
+    all.extend(plant::all());
+    all
 }

@@ -1,0 +1,20 @@
+//! Stock: what is on hand and for whom it is kept (ST-01 to ST-06).
+
+use mw_contract::decide::{Decision, DecisionContext};
+use mw_contract::{Command, Rejection};
+
+use crate::facts::Production;
+use crate::state::ProductionState;
+
+/// Decides a command on stock.
+///
+/// # Errors
+/// As the commands' own rules say; `VALIDATION` for a command of another aggregate.
+pub fn decide(
+    _facts: &Production,
+    _state: &ProductionState,
+    command: &Command,
+    _ctx: &DecisionContext<'_>,
+) -> Result<Decision, Rejection> {
+    Err(crate::foreign(command))
+}
