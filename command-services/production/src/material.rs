@@ -1,7 +1,7 @@
 //! The material of an order, folded: asked for, set aside, issued, returned, used up (I3).
 
-use mw_contract::decide::EventMeta;
 use mw_contract::Event;
+use mw_contract::decide::EventMeta;
 
 /// What is known of the material of an order.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,7 +1,7 @@
 //! The inspections and nonconformances of an order, folded.
 
-use mw_contract::decide::EventMeta;
 use mw_contract::Event;
+use mw_contract::decide::EventMeta;
 
 /// What is known of the quality of an order.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -10,6 +10,7 @@
 //! - [`models`]: the read models behind the queries: connections, waiting for a position.
 //! - [`texts`]: sealed text for readers in scope, opened here or in another process.
 //! - [`work_orders`], [`commands`], [`audit`], [`token`], [`ops`], [`docs`]: the handlers.
+//! - [`past`]: documents as they were, and what changed between two versions.
 //! - [`openapi`]: the API's description of itself.
 //! - [`health`]: the plain listener of a service that runs alone.
 //! - [`metrics`]: what is counted.
@@ -28,6 +29,7 @@ pub mod models;
 pub mod openapi;
 pub mod ops;
 pub mod params;
+pub mod past;
 pub mod problem;
 pub mod routes;
 pub mod server;

@@ -114,6 +114,17 @@ fn schemas() -> Value {
                 "totals": {"type": "object"}, "position": {"type": "integer"},
             },
         },
+        "Differences": {
+            "type": "object", "description": "What changed between two versions; items of lists by their own key",
+            "required": ["id", "from", "to", "changes"],
+            "properties": {
+                "id": {"type": "string", "format": "uuid"}, "from": {"type": "integer"}, "to": {"type": "integer"},
+                "changes": {"type": "array", "items": {"type": "object", "properties": {
+                    "path": {"type": "string"}, "old": {}, "new": {},
+                }}},
+                "position": {"type": "integer"},
+            },
+        },
         "TrailRow": {
             "type": "object", "description": "One event, or one refused command",
             "required": ["type", "words", "recorded_at", "occurred_at", "actor", "command_id", "refused"],

@@ -48,6 +48,21 @@ fn min_position() -> Vec<Param> {
     vec![param("min_position", "string", "Wait up to 5 s until this position (N or context:N) can be read")]
 }
 
+fn document() -> Vec<Param> {
+    let mut p = vec![param("as_of", "string", "As it was then: an instant (recorded time) or position:N")];
+    p.extend(min_position());
+    p
+}
+
+fn versions() -> Vec<Param> {
+    let mut p = vec![
+        param("from", "integer", "The earlier version, 0 for before the first; the one before `to` unless given"),
+        param("to", "integer", "The later version; the last unless given"),
+    ];
+    p.extend(min_position());
+    p
+}
+
 fn paging() -> Vec<Param> {
     let mut p = vec![
         param("limit", "integer", "Items on a page, 1 to 500; 50 unless given"),
@@ -102,9 +117,18 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/work-orders/{id}",
         summary: "One work order with everything that belongs to it",
         secured: true,
-        params: min_position,
+        params: document,
         answer: Some("WorkOrder"),
         handler: || get(work_orders::show),
+    },
+    Route {
+        method: "get",
+        path: "/v1/work-orders/{id}/diff",
+        summary: "What changed between two versions of a work order",
+        secured: true,
+        params: versions,
+        answer: Some("Differences"),
+        handler: || get(work_orders::diff),
     },
     Route {
         method: "get",

@@ -1,20 +1,22 @@
-//! `/v1/work-orders`: the list, one order, its history.
+//! `/v1/work-orders`: the list, one order now and earlier, its history.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State as Ax};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use mw_contract::{AggregateId, Context, EventType};
-use mw_policy::Route;
+use mw_contract::{AggregateId, AggregateKind, Context, EventType, Version};
+use mw_policy::{Route, Scope};
 use mw_production_views::read::filter::{FILTERS, Filter};
 use mw_production_views::read::list::{Format, Query, Sort, csv_heading, list};
+use mw_production_views::read::past::{Moment, Standing};
 use mw_production_views::read::{detail, events};
 use rusqlite::types::Value;
 use serde_json::json;
 
 use crate::identity::Caller;
 use crate::params::{Cursor, Params};
+use crate::past::{Past, differences};
 use crate::problem::Problem;
 use crate::server::State;
 
@@ -81,7 +83,7 @@ pub async fn index(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQue
     Ok(r)
 }
 
-/// `GET /v1/work-orders/{id}`.
+/// `GET /v1/work-orders/{id}`, now or `as_of` an earlier moment.
 pub async fn show(
     Ax(state): Ax<State>,
     caller: Caller,
@@ -89,21 +91,32 @@ pub async fn show(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let params = Params::read(query.as_deref(), &["min_position"])?;
+    let params = Params::read(query.as_deref(), &["min_position", "as_of"])?;
     let scope = caller.scope(Route::WorkOrders)?;
-    let id = id(&text)?;
+    let (id, moment) = (id(&text)?, params.as_of()?);
     let model = &state.models.production;
     model.reach(params.min_position(Context::Production)?).await?;
-    let mut texts = state.texts.session();
-    let found = loop {
-        let (scope, opener) = (scope.clone(), texts.opener());
-        let found = model.query(move |conn, head| Ok((detail::detail(conn, &scope, id, &*opener)?, head))).await?;
-        if texts.complete().await {
-            break found;
+    let absent = || Problem::not_found(format!("there is no work order {id}, or it is not yours to see"));
+    let (version, mut document, position) = match moment {
+        None => {
+            let mut texts = state.texts.session();
+            let found = loop {
+                let (scope, opener) = (scope.clone(), texts.opener());
+                let found =
+                    model.query(move |conn, head| Ok((detail::detail(conn, &scope, id, &*opener)?, head))).await?;
+                if texts.complete().await {
+                    break found;
+                }
+            };
+            let (Some((version, document)), head) = found else { return Err(absent()) };
+            (version, document, head.position)
         }
-    };
-    let (Some((version, mut document)), head) = found else {
-        return Err(Problem::not_found(format!("there is no work order {id}, or it is not yours to see")));
+        Some(moment) => {
+            let past = past_of(&state, &scope, id, moment).await?.ok_or_else(absent)?;
+            let Standing { version, position, .. } = past.standing;
+            let (_, document) = document_at(&state, &scope, id, &past, version).await?.ok_or_else(absent)?;
+            (version.0, document, position)
+        }
     };
     // Opened text depends on its key, so the tag alone is not enough to be sure: it names the
     // version, and a destroyed key shows with the next version or an unconditional request.
@@ -116,10 +129,76 @@ pub async fn show(
     if headers.get(header::IF_NONE_MATCH).is_some_and(same) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
-    document["position"] = json!(head.position);
+    document["position"] = json!(position);
     let mut r = json_text(document.to_string());
     r.headers_mut().insert(header::ETAG, etag);
     Ok(r)
+}
+
+/// The history of an order that the caller may see today.
+async fn past_of(state: &State, scope: &Scope, id: AggregateId, moment: Moment) -> Result<Option<Past>, Problem> {
+    let (model, scope) = (&state.models.production, scope.clone());
+    if !model.query(move |conn, _| detail::is_seen(conn, &scope, id)).await? {
+        return Ok(None);
+    }
+    Past::read(model, AggregateKind::WorkOrder, id, moment).await
+}
+
+/// An order as it was with a version.
+async fn document_at(
+    state: &State,
+    scope: &Scope,
+    id: AggregateId,
+    past: &Past,
+    version: Version,
+) -> Result<Option<(u64, serde_json::Value)>, Problem> {
+    let mut texts = state.texts.session();
+    loop {
+        // Its site and customer are those that it was made with; today's rows have let it pass.
+        let (scope, opener) = (Scope { customer: None, ..scope.clone() }, texts.opener());
+        let found = past.ask(version, move |conn| detail::detail(conn, &scope, id, &*opener)).await?;
+        if texts.complete().await {
+            return Ok(found);
+        }
+    }
+}
+
+/// `GET /v1/work-orders/{id}/diff`: what changed between two versions.
+pub async fn diff(
+    Ax(state): Ax<State>,
+    caller: Caller,
+    Path(text): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let params = Params::read(query.as_deref(), &["from", "to", "min_position"])?;
+    let scope = caller.scope(Route::WorkOrders)?;
+    let id = id(&text)?;
+    let form = "a version of the order, 0 for before it was made";
+    let (from, to): (Option<u64>, Option<u64>) = (params.parsed("from", form)?, params.parsed("to", form)?);
+    let model = &state.models.production;
+    model.reach(params.min_position(Context::Production)?).await?;
+    let absent = || Problem::not_found(format!("there is no work order {id}, or it is not yours to see"));
+    let last = Moment::Version(Version(to.unwrap_or(u64::MAX)));
+    let past = match past_of(&state, &scope, id, last).await? {
+        Some(past) => past,
+        None => return Err(absent()),
+    };
+    let newest = past.standing.version.0;
+    if let Some(to) = to.filter(|to| *to > newest) {
+        return Err(Problem::parameter("to", &format!("{to} is no version yet, the last is {newest}"), &[]));
+    }
+    let (to, from) = (newest, from.unwrap_or(newest.saturating_sub(1)));
+    if from > to {
+        return Err(Problem::parameter("from", &format!("{from} is not before {to}"), &[]));
+    }
+    let old = match from {
+        0 => serde_json::Value::Null,
+        v => document_at(&state, &scope, id, &past, Version(v)).await?.ok_or_else(absent)?.1,
+    };
+    let (_, new) = document_at(&state, &scope, id, &past, Version(to)).await?.ok_or_else(absent)?;
+    let changes = differences(&old, &new);
+    let body = json!({"id": id, "from": from, "to": to, "changes": changes, "position": past.standing.position});
+    Ok(json_text(body.to_string()))
 }
 
 /// `GET /v1/work-orders/{id}/events`.

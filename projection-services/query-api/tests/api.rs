@@ -1,5 +1,6 @@
 //! The API over HTTPS, with real read models behind it.
 
+mod past;
 mod plant;
 
 use std::collections::BTreeSet;

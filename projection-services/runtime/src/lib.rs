@@ -8,12 +8,14 @@
 //! - [`service`]: follows the log, builds from zero beside the live file, switches.
 //! - [`view`]: read-only access for queries.
 //! - [`diff`]: do two files hold the same rows?
+//! - [`memory`]: the rows of one stream at an earlier moment.
 //!
 //! A read model is disposable: whatever is wrong with its file, it is built again from commit 1.
 //! This crate must never write to the log, skip an event, or know what the rows mean.
 
 pub mod diff;
 pub mod files;
+pub mod memory;
 pub mod projection;
 pub mod service;
 pub mod view;

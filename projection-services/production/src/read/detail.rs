@@ -9,6 +9,11 @@ use super::{seq_of, shown};
 use crate::TextOpener;
 use crate::order::{Operation, Order};
 
+/// Does the scope hold this order?
+pub fn is_seen(conn: &Connection, scope: &Scope, id: AggregateId) -> rusqlite::Result<bool> {
+    Ok(seq_of(conn, scope, id)?.is_some())
+}
+
 /// The document, and the version for its `ETag`. `None` when the scope does not hold it.
 pub fn detail(
     conn: &Connection,

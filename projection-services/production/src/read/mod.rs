@@ -11,6 +11,7 @@ pub mod events;
 pub mod filter;
 pub mod list;
 pub mod outcome;
+pub mod past;
 
 use mw_contract::{AggregateId, Sealed};
 use mw_policy::{Scope, Sites};

@@ -263,6 +263,11 @@ impl Plant {
         assert!(self.production.reached(self.log.head().commit).await);
     }
 
+    /// The position of the last event.
+    pub fn log_position(&self) -> u64 {
+        self.log.head().position.0
+    }
+
     pub fn get_with(&self, account: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let url = format!("https://localhost:{}{path}", self.api.local_addr().port());
         let mut r = self.agent.get(url);
