@@ -31,11 +31,16 @@ use std::sync::Arc;
 
 pub use bus::{Bus, BusError, Flow, Inbound, Outbound, Receipt};
 pub use clock::{BusinessClock, Clock};
-use mw_contract::AccountName;
+use mw_contract::{AccountName, CellId, SiteId};
 pub use service::{CommandService, Parts, RuntimeError};
 
 /// The service's own copy of the accounts.
 pub trait Accounts: Send + Sync + 'static {
     /// The account as it is now; `None` when there is none of that name.
     fn account(&self, name: &AccountName) -> Option<Arc<mw_policy::Account>>;
+
+    /// The account that speaks for a cell of a site; of several, the one that comes first by name.
+    fn device_of(&self, _: &SiteId, _: &CellId) -> Option<AccountName> {
+        None
+    }
 }

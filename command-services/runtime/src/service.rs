@@ -161,17 +161,28 @@ impl CommandService {
         site: Option<SiteId>,
         payload: &[u8],
     ) -> Result<Reply, RuntimeError> {
+        self.begin(account, site, payload).await?.await.map_err(|_| self.stop_reason())
+    }
+
+    /// Like [`CommandService::execute`], but gives the place where the answer will be as soon as the
+    /// command has its turn.
+    pub async fn begin(
+        &self,
+        account: AccountName,
+        site: Option<SiteId>,
+        payload: &[u8],
+    ) -> Result<oneshot::Receiver<Reply>, RuntimeError> {
         let (tx, rx) = oneshot::channel();
         match inbox::job(account, site, payload, self.context, self.clock.now(), ReplyTo::Local(tx)) {
             Read::Job(job) => {
                 if !self.submit(job).await {
                     return Err(self.stop_reason());
                 }
-                rx.await.map_err(|_| self.stop_reason())
             }
-            Read::Unreadable(_, reply) => Ok(*reply),
-            Read::NotOurs(_) => Err(self.stop_reason()),
+            Read::Unreadable(ReplyTo::Local(tx), reply) => drop(tx.send(*reply)),
+            Read::Unreadable(..) | Read::NotOurs(_) => return Err(self.stop_reason()),
         }
+        Ok(rx)
     }
 
     fn stop_reason(&self) -> RuntimeError {

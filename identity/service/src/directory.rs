@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use mw_contract::{AccountName, CommitNumber, Event, Role};
+use mw_contract::{AccountName, CellId, CommitNumber, Event, Role, SiteId};
 use mw_policy::Account;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -158,5 +158,11 @@ fn state_of(a: &Account) -> AccountState {
 impl mw_runtime::Accounts for Directory {
     fn account(&self, name: &AccountName) -> Option<Arc<Account>> {
         self.get(name)
+    }
+
+    fn device_of(&self, site: &SiteId, cell: &CellId) -> Option<AccountName> {
+        let accounts = self.accounts.load();
+        let speaks = |a: &&Arc<Account>| a.cell.as_ref() == Some(cell) && a.sites.contains(site) && !a.disabled;
+        accounts.values().filter(|a| a.has(Role::Device)).filter(speaks).map(|a| a.name.clone()).min()
     }
 }

@@ -10,6 +10,7 @@ mod api;
 pub mod control;
 pub mod data;
 mod decider;
+mod devices;
 pub mod identity;
 pub mod meters;
 mod needs;

@@ -21,8 +21,8 @@ use super::identity::{BrokerLogin, Identity};
 use super::meters::Meters;
 use super::views::{self, Views};
 use super::{
-    BROKER, STOP_WITHIN, Signals, broker_config, check_clock, control, end_sessions, ended, link, listen, logging, ops,
-    presence, runtime, say,
+    BROKER, STOP_WITHIN, Signals, broker_config, check_clock, control, devices, end_sessions, ended, link, listen,
+    logging, ops, presence, runtime, say,
 };
 use crate::cli::UpArgs;
 use crate::config::{self, Up};
@@ -85,6 +85,8 @@ async fn up(config: Up) -> Result<ExitCode> {
     if config.demo {
         demo::reference_data(&production.service).await?;
     }
+    let bus = link(&broker, "devices").await?;
+    let listening = devices::start(&production, directory.clone(), bus, clock.clone(), &meters)?;
 
     let (stop, stopped) = watch::channel(false);
     let readers = services.each_ref().map(|(s, log)| (s.context(), reader(log)));
@@ -125,6 +127,7 @@ async fn up(config: Up) -> Result<ExitCode> {
 
     let clean = async {
         control.abort();
+        listening.abort();
         // Commands that were taken are decided and answered while clients are still connected.
         for (service, _) in &services {
             service.shutdown().await;

@@ -14,7 +14,7 @@ use super::{Alone, run, within_reason};
 use crate::cli::{DecidingArgs, ServiceArgs};
 use crate::services::decider::{self, VaultAnswers};
 use crate::services::needs::what;
-use crate::services::{Signals, check_clock, control};
+use crate::services::{Signals, check_clock, control, devices};
 use crate::{config, demo};
 
 /// Runs production.
@@ -46,6 +46,9 @@ async fn serve<D: Domain>(domain: D, alone: Arc<Alone>, mut signals: Signals, de
     check_clock(&*clock, &[&running.service]);
     if demo {
         demo::reference_data(&running.service).await?;
+    }
+    if context == mw_contract::Context::Production {
+        devices::start(&running, directory.clone(), alone.connect("devices")?, clock.clone(), &alone.meters)?;
     }
     alone.serve_log(&running.log)?;
     alone.serve_answers(context, Arc::new(VaultAnswers(running.vault.clone(), context)));
