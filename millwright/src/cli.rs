@@ -126,6 +126,9 @@ pub struct UpArgs {
     /// Business time begins at START and runs RATE times as fast (demo only).
     #[arg(long, env = "MILLWRIGHT_CLOCK", value_name = "START[@RATE]", requires = "demo")]
     pub clock: Option<String>,
+    /// Play two weeks of a small plant first, into a new data directory (demo only).
+    #[arg(long, env = "MILLWRIGHT_WITH_HISTORY", requires = "demo")]
+    pub with_history: bool,
     /// Trust tokens of another issuer (repeatable).
     #[arg(long = "trust-issuer", value_name = "ISSUER=JWKS_FILE")]
     pub trust_issuer: Vec<String>,

@@ -96,6 +96,8 @@ pub struct Up {
     pub demo: bool,
     /// Demo clock.
     pub clock: Option<ClockStart>,
+    /// Play two weeks of a plant first?
+    pub with_history: bool,
     /// External issuers.
     pub issuers: Vec<TrustedIssuer>,
     /// Where it answers supervisors, beside the API.
@@ -166,8 +168,16 @@ pub fn up(args: &UpArgs) -> Result<Up> {
     };
     let demo = args.demo || file.demo.unwrap_or(false);
     let insecure_demo = args.insecure_demo || file.insecure_demo.unwrap_or(false);
-    let mut up =
-        Up { base: base(&args.common, &file), network, https, demo, clock: None, issuers: Vec::new(), ops: None };
+    let mut up = Up {
+        base: base(&args.common, &file),
+        network,
+        https,
+        demo,
+        clock: None,
+        with_history: args.with_history,
+        issuers: Vec::new(),
+        ops: None,
+    };
     let ops = args.ops.clone().or_else(|| file.ops.clone());
     up.ops = address("ops", ops, "off")?;
     if demo && !insecure_demo {

@@ -344,8 +344,15 @@ impl<D: Domain> CommandDecider<D> {
     }
 
     fn outcome(&mut self, job: &Job) -> Result<(Outcome, Option<(Decision, Vec<NewEvent>)>), Trouble> {
+        // What was captured without a connection can't be corrected on the spot: it is marked, so
+        // that somebody is shown it.
+        let offline = job.envelope.captured_offline;
         let refused = |r: Rejection| -> Result<(Outcome, Option<(Decision, Vec<NewEvent>)>), Trouble> {
-            if r.retryable { Err(Trouble(r.message)) } else { Ok((Outcome::Rejected(r), None)) }
+            match r {
+                r if r.retryable => Err(Trouble(r.message)),
+                r if offline => Ok((Outcome::Rejected(r.with("captured_offline", true)), None)),
+                r => Ok((Outcome::Rejected(r), None)),
+            }
         };
         let command = match &job.envelope.command {
             Ok(c) => c,

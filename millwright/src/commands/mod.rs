@@ -69,6 +69,18 @@ pub fn spinner(what: &'static str) -> Progress {
     Progress { bar, what, said: std::time::Instant::now() }
 }
 
+/// The same where it is known how much there is to do.
+pub fn bar(what: &'static str, total: u64) -> Progress {
+    let mut p = spinner(what);
+    if let Some(b) = p.bar.take() {
+        let style = indicatif::ProgressStyle::with_template("{bar:30} {human_pos} of {human_len} {msg}, {eta} left");
+        let style = style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
+        b.set_length(total);
+        p.bar = Some(b.with_style(style));
+    }
+    p
+}
+
 /// See [`spinner`].
 pub struct Progress {
     bar: Option<indicatif::ProgressBar>,

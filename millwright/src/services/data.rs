@@ -10,6 +10,9 @@ use mw_contract::Context;
 use mw_log::{CheckpointKey, OpenOptions, SledLog, Vault};
 use mw_runtime::metrics::Metrics;
 
+/// Says that a history is being played.
+const HISTORY: &str = "history-is-played";
+
 /// A locked data directory. The lock ends with the process, however it ends.
 pub struct Data {
     dir: PathBuf,
@@ -47,6 +50,32 @@ impl Data {
     /// The directory itself.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Is a history to be played into it? Only a directory without a log takes one; it is marked
+    /// until [`Data::history_is_played`].
+    ///
+    /// # Errors
+    /// When an earlier play was interrupted: half a history is none.
+    pub fn takes_history(&self) -> Result<bool> {
+        let mark = self.path(HISTORY);
+        if mark.exists() {
+            bail!(
+                "playing the history into {} was interrupted; delete the directory and start again",
+                self.dir.display()
+            );
+        }
+        if self.path("logs").exists() {
+            return Ok(false);
+        }
+        std::fs::write(&mark, "").with_context(|| format!("{}", mark.display()))?;
+        Ok(true)
+    }
+
+    /// The history is there as a whole.
+    pub fn history_is_played(&self) -> Result<()> {
+        let mark = self.path(HISTORY);
+        std::fs::remove_file(&mark).with_context(|| format!("{}", mark.display()))
     }
 
     /// Opens a context's log; the key that signs its head is made at the first start.

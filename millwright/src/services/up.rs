@@ -25,7 +25,7 @@ use super::{
     logging, ops, presence, runtime, say,
 };
 use crate::cli::UpArgs;
-use crate::config::{self, Up};
+use crate::config::{self, ClockStart, Up};
 use crate::{demo, tls};
 
 /// What runs here, as the status topics name it. There is nothing for process managers to do yet.
@@ -38,11 +38,26 @@ pub fn run(args: &UpArgs) -> Result<ExitCode> {
     runtime()?.block_on(up(config))
 }
 
-fn clock(up: &Up) -> BusinessClock {
-    match up.clock {
-        Some(c) => BusinessClock::demo(c.start, c.rate),
-        None => BusinessClock::wall(),
+/// With a history to play the clock stands where that begins, until it was played.
+fn clock(up: &Up, history: bool) -> (BusinessClock, ClockStart) {
+    let wall = ClockStart { start: BusinessClock::wall().now(), rate: 1.0 };
+    match (up.clock, history) {
+        (given, true) => {
+            let then = given.unwrap_or(wall);
+            (BusinessClock::demo(demo::history::begins(then.start), 0.0), then)
+        }
+        (Some(c), false) => (BusinessClock::demo(c.start, c.rate), c),
+        (None, false) => (BusinessClock::wall(), wall),
     }
+}
+
+/// Plays the plant's history, and lets the clock run.
+async fn play(production: &CommandService, clock: &BusinessClock, then: ClockStart, data: &Data) -> Result<()> {
+    let played = demo::play::play(production, clock, then.start, async || {}).await?;
+    clock.set_rate(then.rate);
+    data.history_is_played()?;
+    say(&format!("history: {} commands accepted, {} refused", played.accepted, played.refused));
+    Ok(())
 }
 
 async fn up(config: Up) -> Result<ExitCode> {
@@ -50,7 +65,9 @@ async fn up(config: Up) -> Result<ExitCode> {
     let data = Data::lock(&config.base.data)?;
     let tls = tls::server(data.dir(), config.network.tls.as_ref())?;
     let issuers = api::issuers(&config.issuers)?;
-    let clock = Arc::new(clock(&config));
+    let history = config.with_history && data.takes_history()?;
+    let (clock, then) = clock(&config, history);
+    let clock = Arc::new(clock);
     let meters = Meters::default();
 
     let identity = Identity::open(&data, issuers, &meters).await?;
@@ -86,6 +103,9 @@ async fn up(config: Up) -> Result<ExitCode> {
         demo::reference_data(&production.service).await?;
     }
     let bus = link(&broker, "devices").await?;
+    if history {
+        play(&production.service, &clock, then, &data).await?;
+    }
     let listening = devices::start(&production, directory.clone(), bus, clock.clone(), &meters)?;
 
     let (stop, stopped) = watch::channel(false);

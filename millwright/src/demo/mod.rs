@@ -1,4 +1,9 @@
-//! What `--demo` adds: the reference data of a small plant, through the ordinary command path.
+//! What `--demo` adds: the reference data of a small plant ([`reference_data`]), and with
+//! `--with-history` what happened there in two weeks ([`history`], [`play`]). All of it goes through
+//! the ordinary command path.
+
+pub mod history;
+pub mod play;
 
 use anyhow::Result;
 use mw_contract::CommandId;
