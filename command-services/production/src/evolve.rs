@@ -10,8 +10,11 @@ use mw_contract::{
     AggregateKind, EntityId, Event, EventId, Instant, Qty, QuantitySource, Role, SessionKind, StreamId, WorkOrderState,
 };
 
+use crate::equipment::Equipment;
 use crate::invariants::implicit_operation;
 use crate::state::{Hold, Link, Note, Operation, ProductionState, ReferenceState, Report, Session, Unit, WorkOrder};
+use crate::stock::StockItem;
+use crate::unit::ProductUnit;
 
 /// Folds one event into the state of its aggregate.
 pub fn evolve(state: &mut ProductionState, stream: &StreamId, event: &Event, meta: &EventMeta) {
@@ -33,7 +36,32 @@ pub fn evolve(state: &mut ProductionState, stream: &StreamId, event: &Event, met
                 retired: false,
             });
         }
+        (ProductionState::None, e) => *state = begun(stream, e),
+        (ProductionState::Equipment(x), e) => x.fold(e, meta),
+        (ProductionState::Unit(x), e) => x.fold(e, meta),
+        (ProductionState::Stock(x), e) => x.fold(e),
         _ => {}
+    }
+}
+
+/// The aggregate that the first event of a stream makes, where it is one that begins a stream.
+fn begun(stream: &StreamId, event: &Event) -> ProductionState {
+    match (stream.kind, event) {
+        (AggregateKind::Equipment, Event::EquipmentRegistered(e)) => {
+            ProductionState::Equipment(Box::new(Equipment::registered(stream.id, e)))
+        }
+        (AggregateKind::Unit, Event::ProductUnitRegistered(e)) => {
+            ProductionState::Unit(Box::new(ProductUnit::registered(stream.id, e)))
+        }
+        (AggregateKind::Stock, e) => match StockItem::begun(e) {
+            Some(mut item) => {
+                item.fold(e);
+                ProductionState::Stock(Box::new(item))
+            }
+            None => ProductionState::None,
+        },
+        (AggregateKind::Inbox, Event::InboxItemDismissed(_)) => ProductionState::Inbox,
+        _ => ProductionState::None,
     }
 }
 

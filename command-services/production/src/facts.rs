@@ -10,11 +10,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use mw_contract::event::parts::RoutingOperationV1;
 use mw_contract::reference::{Cell, Document, Line, Product, SiteSettings};
 use mw_contract::{
-    AccountName, AggregateId, CellId, Code, EntityId, Event, LineId, ProductId, Qty, ReferenceKind, SiteId, StreamId,
-    Text, WorkOrderState,
+    AccountName, AggregateId, AggregateKind, CellId, Code, EntityId, Event, LineId, ProductId, Qty, ReferenceKind,
+    SiteId, StreamId, Text, WorkOrderState,
 };
 
+use crate::equipment::CellFacts;
 use crate::load::{LineLoad, Span};
+use crate::unit::UnitFacts;
 
 /// The production context: pure decisions, and the facts that they need beside their aggregate.
 #[derive(Clone, Debug, Default)]
@@ -32,10 +34,14 @@ pub struct Production {
     serials: HashMap<[u8; 16], SerialStatus>,
     /// The order that took a lot number of a product first.
     lots: HashMap<[u8; 16], AggregateId>,
-    open_sessions: HashMap<(AggregateId, EntityId), AccountName>,
+    open_sessions: HashMap<(AggregateId, EntityId), (AccountName, CellId)>,
     sessions_of: HashMap<AccountName, u32>,
     /// Planned work of the lines.
     pub(crate) load: LineLoad,
+    /// Cells and their machines.
+    pub cells: CellFacts,
+    /// Units and their components.
+    pub units: UnitFacts,
 }
 
 /// The last revision of a reference document.
@@ -61,6 +67,8 @@ pub enum SerialStatus {
     Allocated,
     /// Borne by a unit.
     Registered,
+    /// Borne by a unit that went to a customer.
+    Shipped,
     /// Taken out of use for ever.
     Voided,
 }
@@ -188,6 +196,11 @@ impl Production {
 
     pub(crate) fn learn(&mut self, stream: &StreamId, event: &Event) {
         let id = stream.id;
+        match stream.kind {
+            AggregateKind::Equipment => return self.cells.learn(stream, event),
+            AggregateKind::WorkOrder | AggregateKind::Unit => self.units.learn(stream, event),
+            _ => {}
+        }
         match event {
             Event::ReferencePut(e) => self.put(e.kind, &e.code, Document::stored(e.kind, &e.document.0)),
             Event::ReferenceRetired(e) => self.retire(e.kind, &e.code),
@@ -253,8 +266,8 @@ impl Production {
                 self.unplan(id);
                 self.enter(id, WorkOrderState::Cancelled);
             }
-            Event::OperationStarted(e) => self.begin(id, e.session_id, &e.operator),
-            Event::OperationResumed(e) => self.begin(id, e.session_id, &e.operator),
+            Event::OperationStarted(e) => self.begin(id, e.session_id, &e.operator, &e.cell_id),
+            Event::OperationResumed(e) => self.begin(id, e.session_id, &e.operator, &e.cell_id),
             Event::OperationPaused(e) => self.end(id, e.session_id),
             Event::SerialsAllocated(e) => {
                 let keys: Vec<[u8; 16]> = match self.product_of(id) {
@@ -283,6 +296,9 @@ impl Production {
             }
             Event::UnitRegistered(e) => {
                 self.serials.insert(serial_key(&e.product_id, &e.serial), SerialStatus::Registered);
+            }
+            Event::UnitShipped(e) => {
+                self.serials.insert(serial_key(&e.product_id, &e.serial), SerialStatus::Shipped);
             }
             _ => {}
         }
@@ -353,14 +369,16 @@ impl Production {
         }
     }
 
-    fn begin(&mut self, order: AggregateId, session: EntityId, operator: &AccountName) {
-        if self.open_sessions.insert((order, session), operator.clone()).is_none() {
+    fn begin(&mut self, order: AggregateId, session: EntityId, operator: &AccountName, cell: &CellId) {
+        if self.open_sessions.insert((order, session), (operator.clone(), cell.clone())).is_none() {
             *self.sessions_of.entry(operator.clone()).or_default() += 1;
+            self.cells.begin(cell);
         }
     }
 
     fn end(&mut self, order: AggregateId, session: EntityId) {
-        let Some(operator) = self.open_sessions.remove(&(order, session)) else { return };
+        let Some((operator, cell)) = self.open_sessions.remove(&(order, session)) else { return };
+        self.cells.end(&cell);
         if let Some(n) = self.sessions_of.get_mut(&operator) {
             *n = n.saturating_sub(1);
             if *n == 0 {

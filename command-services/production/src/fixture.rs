@@ -84,7 +84,44 @@ pub fn device(cell: &str) -> Actor {
     actor(cell, &[(Role::Device, Allowance::OwnCell)])
 }
 
+/// The product's own processes.
+pub fn system() -> Actor {
+    actor("processes", &[(Role::System, Allowance::Yes)])
+}
+
+/// A pump of a serial number.
+pub fn unit(serial: &str) -> AggregateId {
+    unit_id(&"pump-200".parse().unwrap(), &Text::new(serial).unwrap())
+}
+
+/// An item in the store.
+pub fn stock(item: &str) -> AggregateId {
+    stock_id(&item.parse().unwrap(), &"store".parse().unwrap(), None)
+}
+
 impl World {
+    /// With the first cell registered as equipment.
+    pub fn with_machine() -> (Self, AggregateId) {
+        let mut w = World::new();
+        let machine = equipment_id(&"cell-1".parse().unwrap());
+        w.run(&admin(), "equipment.register", machine, json!({"code": "cell-1"})).unwrap();
+        (w, machine)
+    }
+
+    /// A good pump in stock.
+    pub fn unit(&mut self, serial: &str) -> AggregateId {
+        let p = json!({"serial": serial, "product_id": "pump-200", "result": "good"});
+        self.run(&system(), "unit.register", unit(serial), p).unwrap();
+        unit(serial)
+    }
+
+    /// A command on the sheets in the store.
+    pub fn stock(&mut self, command: &str, more: Value) -> Result<Decision, Rejection> {
+        let mut p = json!({"item_id": "sheet", "location": "store"});
+        p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.run(&lead(), &format!("stock.{command}"), stock("sheet"), p)
+    }
+
     /// The demonstration plant, put through the commands.
     pub fn new() -> Self {
         let mut w = World {
@@ -281,6 +318,23 @@ impl World {
         let id = self.made_bracket(qty);
         self.lead("work-order.complete", id, json!({})).unwrap();
         id
+    }
+
+    /// Three pumps in progress, two tested, one unit registered and shipped.
+    pub fn shipped_pump(&mut self, serial: &str) -> AggregateId {
+        let order = self.pump(3);
+        self.release(order);
+        for (op, cell, n) in [(10, "cell-1", 3), (20, "cell-2", 2)] {
+            self.start(&lead(), order, op, cell);
+            self.good(order, op, n);
+            if op == 10 {
+                self.finish_op(order, op);
+            }
+        }
+        self.lead("work-order.register-unit", order, json!({"serial": serial, "op": 20, "result": "good"})).unwrap();
+        let unit = self.unit(serial);
+        self.planner("unit.ship", unit, json!({"customer_id": "acme"})).unwrap();
+        order
     }
 
     /// An order in each state.

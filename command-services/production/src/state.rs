@@ -15,8 +15,11 @@ use mw_contract::{
     ReasonCode, ReferenceKind, Sealed, Seconds, SessionKind, SiteId, Text, Tracking, UnitResult, WorkOrderState,
 };
 
+use crate::equipment::Equipment;
 use crate::material::Material;
 use crate::quality::Quality;
+use crate::stock::StockItem;
+use crate::unit::ProductUnit;
 
 /// The number of the one operation of an order without a routing (I6).
 pub const IMPLICIT_OP: OpNo = 10;
@@ -31,6 +34,14 @@ pub enum ProductionState {
     WorkOrder(Box<WorkOrder>),
     /// A reference document.
     Reference(ReferenceState),
+    /// A machine that is watched.
+    Equipment(Box<Equipment>),
+    /// A unit that was made.
+    Unit(Box<ProductUnit>),
+    /// An item at a place.
+    Stock(Box<StockItem>),
+    /// An item of the inbox that somebody has dealt with.
+    Inbox,
 }
 
 impl ProductionState {
@@ -38,6 +49,30 @@ impl ProductionState {
     pub fn work_order(&self) -> Option<&WorkOrder> {
         match self {
             ProductionState::WorkOrder(o) => Some(o),
+            _ => None,
+        }
+    }
+
+    /// The machine, when it is one.
+    pub fn equipment(&self) -> Option<&Equipment> {
+        match self {
+            ProductionState::Equipment(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    /// The unit, when it is one.
+    pub fn unit(&self) -> Option<&ProductUnit> {
+        match self {
+            ProductionState::Unit(u) => Some(u),
+            _ => None,
+        }
+    }
+
+    /// The stock item, when it is one.
+    pub fn stock(&self) -> Option<&StockItem> {
+        match self {
+            ProductionState::Stock(s) => Some(s),
             _ => None,
         }
     }

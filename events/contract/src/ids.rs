@@ -141,6 +141,11 @@ counter! {
 /// The namespace of aggregate ids that are derived from codes (UUIDv5), given in `/openapi.json`.
 pub const NAMESPACE: Uuid = Uuid::from_u128(0x6d1c_8f0e_5a7b_5c39_9e42_0b6f_31d7_a8c4);
 
+/// An id that follows from a name: of something that a command may leave unnamed.
+pub fn derived_entity(name: &str) -> EntityId {
+    EntityId(Uuid::new_v5(&NAMESPACE, name.as_bytes()))
+}
+
 /// The aggregate id of a reference document: UUIDv5 of `kind:code`.
 pub fn reference_id(kind: crate::enums::ReferenceKind, code: &Code) -> AggregateId {
     AggregateId(Uuid::new_v5(&NAMESPACE, format!("{kind}:{code}").as_bytes()))

@@ -58,8 +58,15 @@ impl Instant {
 
     /// The calendar day in an IANA time zone, such as `2026-03-02`; in UTC where nobody knows the zone.
     pub fn day_in(self, time_zone: &str) -> String {
+        self.date_in(time_zone).to_string()
+    }
+
+    /// The same as a [`Date`].
+    pub fn date_in(self, time_zone: &str) -> Date {
         let zone = jiff::tz::TimeZone::get(time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
-        self.timestamp().to_zoned_datetime(zone).date().to_string()
+        let day = self.timestamp().to_zoned_datetime(zone).date();
+        // West of Greenwich the first instant of all lies on the day before the first day of all.
+        Date(day.max(EPOCH))
     }
 
     fn timestamp(self) -> jiff::Timestamp {
@@ -163,6 +170,18 @@ pub struct BadDate;
 const EPOCH: jiff::civil::Date = jiff::civil::Date::constant(1970, 1, 1);
 
 impl Date {
+    /// The same day so many months later; the last day of a shorter month. Held inside the range.
+    #[must_use]
+    pub fn plus_months(self, months: u16) -> Self {
+        let span = jiff::Span::new().try_months(months).unwrap_or_default();
+        Date(self.0.saturating_add(span))
+    }
+
+    /// Whole days from an earlier day to this; negative when it is the other way round.
+    pub fn days_since(self, earlier: Date) -> i32 {
+        self.days() - earlier.days()
+    }
+
     fn days(self) -> i32 {
         // A span between two days of the range is whole days, far below what an i32 holds.
         (self.0 - EPOCH).get_days()
@@ -254,6 +273,19 @@ mod tests {
             let bytes = bincode::encode_to_vec(days, config).unwrap();
             assert!(bincode::decode_from_slice::<Date, _>(&bytes, config).is_err());
         }
+    }
+
+    #[test]
+    fn months_later_is_the_same_day_or_the_last_of_the_month() {
+        let later = |d: &str, n: u16| d.parse::<Date>().unwrap().plus_months(n).to_string();
+        assert_eq!(later("2025-03-01", 24), "2027-03-01");
+        assert_eq!(later("2026-01-31", 1), "2026-02-28");
+        assert_eq!(later("9999-12-01", 24), "9999-12-31");
+        let day = |d: &str| d.parse::<Date>().unwrap();
+        assert_eq!(
+            (day("2025-03-01").days_since(day("2025-01-10")), day("2025-01-10").days_since(day("2025-01-11"))),
+            (50, -1)
+        );
     }
 
     #[test]

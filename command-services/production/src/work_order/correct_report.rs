@@ -11,7 +11,7 @@ use mw_contract::reference::catalogues;
 use mw_contract::{Change, CommandType, Qty, QuantitySource, Rejection, Sealed, WorkOrderState};
 
 use crate::evolve::correct_report;
-use crate::facts::Production;
+use crate::facts::{Production, SerialStatus};
 use crate::invariants::{i1_holds, i4_holds};
 use crate::rules::{Case, Holds, all_valid, authorise_if, may_correct, need_reason};
 use crate::state::{Operation, ProductionState, Report, WorkOrder};
@@ -44,6 +44,12 @@ pub fn decide(
         return Err(Rejection::guard("WO-33.R1", "the report says so already"));
     }
     let after = corrected(order, p, report, op, &new)?;
+    let shipped = order.units.keys().filter(|s| facts.serial(&order.product_id, s) == Some(SerialStatus::Shipped));
+    let shipped = Qty::whole(u32::try_from(shipped.count()).unwrap_or(u32::MAX));
+    if after.produced_good() < shipped && after.produced_good() < order.produced_good() {
+        let message = format!("{shipped} units went to customers: they can't be un-produced");
+        return Err(Rejection::guard("WO-33.R3", message).with("shipped", shipped.to_string()));
+    }
     if order.state == WorkOrderState::Completed && i4_holds(order) && !i4_holds(&after) {
         let message = "each good piece of a completed order bears a serial number: void or register units first";
         return Err(Rejection::guard("WO-33.R3", message));
@@ -123,6 +129,16 @@ mod tests {
     use mw_contract::decide::Decision;
     use mw_contract::{AggregateId, ErrorCode, Rejection, Role};
     use serde_json::{Value, json};
+
+    #[test]
+    fn wo_33_r3_what_was_shipped_is_not_un_produced() {
+        let mut w = World::new();
+        let id = w.shipped_pump("S-1");
+        let report = w.order(id).reports.iter().find(|(_, r)| r.op == 20).map(|(id, _)| id.to_string()).unwrap();
+        let less = |good: u32| json!({"report_id": report, "good": good, "reason": "wrong_data"});
+        assert_eq!(rule(w.lead("work-order.correct-report", id, less(0))), "WO-33.R3");
+        w.lead("work-order.correct-report", id, less(1)).unwrap();
+    }
 
     /// A report by operator-1 on operation 10.
     fn reported(w: &mut World, good: u32) -> AggregateId {

@@ -132,8 +132,13 @@ impl Begin<'_> {
                 Rejection::guard("WO-28.R2", format!("operation {} is done at {right}", op.op)).at("payload.cell_id")
             );
         }
-        if facts.cell_at(site, self.cell).is_some_and(|c| c.maintenance) {
+        let closed = facts.cell_at(site, self.cell).is_some_and(|c| c.maintenance);
+        if closed || facts.cells.in_maintenance(self.cell) {
             return Err(Rejection::guard("WO-28.R3", format!("cell {} is in maintenance", self.cell)));
+        }
+        if let Some(downtime) = facts.cells.breakdown(self.cell) {
+            let message = format!("cell {} has broken down: end that downtime first", self.cell);
+            return Err(Rejection::guard("WO-28.R3", message).with("downtime_id", downtime.to_string()));
         }
         let operator = self.operator(case.ctx);
         if op.open_sessions().any(|s| s.operator == *operator) {
@@ -254,6 +259,20 @@ mod tests {
         let id = pumps(&mut w);
         w.put("cell", "cell-1", json!({"line": "line-1", "maintenance": true})).unwrap();
         assert_eq!(rule(start(&w, 10, "cell-1", id)), "WO-28.R3");
+    }
+
+    #[test]
+    fn wo_28_r3_a_cell_that_has_broken_down_starts_nothing() {
+        let (mut w, machine) = World::with_machine();
+        let id = pumps(&mut w);
+        let down = json!({"downtime_id": crate::fixture::e(1), "reason": "minor_stop"});
+        w.lead("equipment.start-downtime", machine, down).unwrap();
+        start(&w, 10, "cell-1", id).unwrap();
+        let worse = json!({"downtime_id": crate::fixture::e(1), "reason": "breakdown"});
+        w.lead("equipment.classify-downtime", machine, worse).unwrap();
+        assert_eq!(rule(start(&w, 10, "cell-1", id)), "WO-28.R3");
+        w.lead("equipment.end-downtime", machine, json!({"downtime_id": crate::fixture::e(1)})).unwrap();
+        start(&w, 10, "cell-1", id).unwrap();
     }
 
     #[test]

@@ -78,9 +78,11 @@ fn check_serial(case: &Case<'_>, serial: &Text<60>) -> Result<(), Rejection> {
         return Ok(());
     }
     match case.facts.serial(product, serial) {
-        Some(SerialStatus::Registered) => Err(exists(format!("unit {serial} of {product} is registered already"))
-            .at("payload.serial")
-            .with("serials", vec![serial.as_str()])),
+        Some(SerialStatus::Registered | SerialStatus::Shipped) => {
+            Err(exists(format!("unit {serial} of {product} is registered already"))
+                .at("payload.serial")
+                .with("serials", vec![serial.as_str()]))
+        }
         Some(SerialStatus::Voided) => Err(guard(format!("serial {serial} was voided: it is never used again"))),
         Some(SerialStatus::Allocated) => Err(guard(format!("serial {serial} is allocated to another order"))),
         None => match case.facts.product(product).and_then(|x| x.serial_pattern.as_ref()) {

@@ -6,7 +6,7 @@ use mw_contract::event::work_order::SerialVoidedV1;
 use mw_contract::reference::catalogues;
 use mw_contract::{CommandType, Rejection, Sealed};
 
-use crate::facts::Production;
+use crate::facts::{Production, SerialStatus};
 use crate::rules::{Case, Holds, authorise, need_reason};
 use crate::state::ProductionState;
 
@@ -24,6 +24,10 @@ pub fn decide(
         let message = format!("serial {} is neither set aside for this order nor borne by a unit of it", p.serial);
         return Err(Rejection::not_found(message).at("payload.serial"));
     }
+    if facts.serial(&case.order.product_id, &p.serial) == Some(SerialStatus::Shipped) {
+        let message = format!("unit {} went to a customer: its serial number stays", p.serial);
+        return Err(Rejection::guard("WO-42", message).at("payload.serial"));
+    }
     let (reason, _) = need_reason(facts, catalogues::CHANGE, p.reason.as_ref(), p.note.as_ref())?;
     let note = p.note.as_ref().map(Sealed::plain);
     Ok(case.decided(role, vec![SerialVoidedV1 { serial: p.serial.clone(), reason: reason.clone(), note }.into()]))
@@ -34,6 +38,16 @@ mod tests {
     use crate::fixture::{World, code, rule};
     use mw_contract::{ErrorCode, UnitResult};
     use serde_json::json;
+
+    #[test]
+    fn wo_42_a_shipped_unit_keeps_its_serial() {
+        let mut w = World::new();
+        let id = w.shipped_pump("S-1");
+        assert_eq!(
+            rule(w.lead("work-order.void-serial", id, json!({"serial": "S-1", "reason": "wrong_data"}))),
+            "WO-42"
+        );
+    }
 
     #[test]
     fn wo_42_a_void_serial_is_never_used_again() {

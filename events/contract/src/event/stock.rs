@@ -76,6 +76,7 @@ events! {
         item_id: ItemId,
         location: Code,
         lot: Option<Text<40>>,
+        site_id: SiteId,
         old_on_hand: Qty,
         on_hand: Qty,
         serials: Vec<Text<60>>,

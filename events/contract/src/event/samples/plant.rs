@@ -444,6 +444,7 @@ pub fn all() -> Vec<Event> {
             item_id: code("housing"),
             location: code("main-store"),
             lot: Some(text("LOT-7")),
+            site_id: code("plant-1"),
             old_on_hand: qty("2.5"),
             on_hand: qty("2.5"),
             serials: vec![text("SER-7")],
