@@ -343,6 +343,17 @@ impl<D: Domain> CommandDecider<D> {
         Ok(Ok(drafts))
     }
 
+    /// What a command without an id means by another name. Authorisation comes before: who may not
+    /// use the command must not learn what there is.
+    fn find(&self, job: &mut Job) -> Result<(), Rejection> {
+        let Ok(command) = &job.envelope.command else { return Ok(()) };
+        if job.envelope.aggregate_id.is_none() {
+            self.actor(job, command)?;
+            job.envelope.aggregate_id = self.domain.named(command)?;
+        }
+        Ok(())
+    }
+
     fn outcome(&mut self, job: &Job) -> Result<(Outcome, Option<(Decision, Vec<NewEvent>)>), Trouble> {
         // What was captured without a connection can't be corrected on the spot: it is marked, so
         // that somebody is shown it.
@@ -376,6 +387,16 @@ impl<D: Domain> CommandDecider<D> {
         }
     }
 
+    /// The version of an aggregate that a decision left as it was.
+    fn standing(&mut self, job: &Job, decision: &Decision) -> Version {
+        let (None, Ok(command), Some(id)) = (decision.existing, &job.envelope.command, job.envelope.aggregate_id)
+        else {
+            return Version::ZERO;
+        };
+        let stream = StreamId::new(command.command_type().aggregate(), id);
+        self.load(stream).map_or(Version::ZERO, |(_, version)| version)
+    }
+
     fn head_of(
         &mut self,
         job: &Job,
@@ -384,9 +405,11 @@ impl<D: Domain> CommandDecider<D> {
         decided: Option<&(Decision, Vec<NewEvent>)>,
     ) -> CommitHead {
         let aggregate_id = decided.and_then(|(d, _)| d.existing).or(job.envelope.aggregate_id);
-        let version = decided
-            .and_then(|(_, events)| events.iter().rev().find(|e| Some(e.stream.id) == aggregate_id).map(|e| e.version))
-            .unwrap_or(Version::ZERO);
+        let version = decided.map_or(Version::ZERO, |(d, events)| {
+            let last = events.iter().rev().find(|e| Some(e.stream.id) == aggregate_id).map(|e| e.version);
+            // Accepted, and nothing happened: the aggregate is where it was.
+            last.unwrap_or_else(|| self.standing(job, d))
+        });
         CommitHead {
             command_id: id,
             command_type: job.envelope.type_name.as_str().into(),
@@ -431,8 +454,9 @@ impl<D: Domain> log::Decider for CommandDecider<D> {
     type Job = Box<Job>;
     type Ticket = Ticket;
 
-    fn decide(&mut self, job: Box<Job>, at: Head) -> log::Decision<Ticket> {
+    fn decide(&mut self, mut job: Box<Job>, at: Head) -> log::Decision<Ticket> {
         self.forget_durable();
+        let found = self.find(&mut job);
         let id = job.envelope.command_id;
         let hash = job.envelope.payload_hash;
         // A refused reuse of an id is stored under an id of its own, derived from both, so that it
@@ -465,7 +489,10 @@ impl<D: Domain> log::Decider for CommandDecider<D> {
                 .with("command_id", id.to_string());
                 (reuse_id, Ok((Outcome::Rejected(r), None)))
             }
-            Ok((Seen::Never, _)) => (id, self.outcome(&job)),
+            Ok((Seen::Never, _)) => match found {
+                Ok(()) => (id, self.outcome(&job)),
+                Err(r) => (id, Ok((Outcome::Rejected(r), None))),
+            },
         };
         match result {
             Err(trouble) => {

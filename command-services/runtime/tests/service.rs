@@ -456,3 +456,57 @@ async fn sealed_text_reaches_the_log_and_the_bus_only_sealed() {
         assert!(!bytes.windows(6).any(|w| w == b"Miller"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_after_which_nothing_happened_tells_the_version_as_it_is() {
+    let (_dir, mut r) = memory().await;
+    let machine = Uuid::now_v7();
+    let registered = r.ask("admin", &command("equipment.register", Some(machine), json!({"code": "cell-1"}))).await;
+    assert_eq!((&registered["status"], &registered["version"]), (&json!("accepted"), &json!(1)), "{registered}");
+    let running = json!({"state": "running"});
+    let first = r.ask("admin", &command("equipment.report-state", Some(machine), running.clone())).await;
+    assert_eq!((&first["version"], first["events"].as_array().unwrap().len()), (&json!(2), 1));
+    let again = r.ask("admin", &command("equipment.report-state", Some(machine), running)).await;
+    assert_eq!((&again["status"], &again["version"]), (&json!("accepted"), &json!(2)), "{again}");
+    assert_eq!((&again["events"], &again["position"]), (&json!([]), &first["position"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_is_found_by_its_serial_number() {
+    let (_dir, mut r) = memory().await;
+    r.people.set("processes", Role::System, &["plant-1"]);
+    let made = json!({"serial": "P-1", "product_id": "pump-200", "result": "good"});
+    let made = r.ask("processes", &command("unit.register", None, made)).await;
+    assert_eq!(made["status"], "accepted", "{made}");
+    let ship = command("unit.ship", None, json!({"serial": "P-1", "customer_id": "acme"}));
+    let shipped = r.ask("planner-1", &ship).await;
+    assert_eq!(
+        (&shipped["status"], &shipped["aggregate_id"]),
+        (&json!("accepted"), &made["aggregate_id"]),
+        "{shipped}"
+    );
+    assert_eq!(shipped["version"], 3);
+    let again = r.ask("planner-1", &ship).await;
+    assert_eq!((&again["status"], &again["aggregate_id"]), (&json!("duplicate"), &made["aggregate_id"]));
+    let unknown = command("unit.ship", None, json!({"serial": "P-9", "customer_id": "acme"}));
+    let unknown = r.ask("planner-1", &unknown).await;
+    assert_eq!(
+        (&unknown["error"]["code"], &unknown["error"]["field"]),
+        (&json!("NOT_FOUND"), &json!("payload.serial"))
+    );
+    // Who may not do it does not learn what there is.
+    let forbidden = command("unit.ship", None, json!({"serial": "P-9", "customer_id": "acme"}));
+    assert_eq!(r.ask("operator-1", &forbidden).await["error"]["code"], "FORBIDDEN");
+    let nothing = r.ask("planner-1", &command("unit.ship", None, json!({"customer_id": "acme"}))).await;
+    assert_eq!(nothing["error"]["code"], "VALIDATION");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_what_was_captured_offline_is_marked() {
+    let (_dir, mut r) = memory().await;
+    let mut c = note(Uuid::now_v7(), "n");
+    c["captured_offline"] = json!(true);
+    let refused = r.ask("planner-1", &c).await;
+    assert_eq!(refused["error"]["code"], "NOT_FOUND");
+    assert_eq!(refused["error"]["details"]["captured_offline"], true);
+}

@@ -126,6 +126,8 @@ impl CommandEnvelope {
                         (Some(a), Some(d)) if a != d => {
                             f.fail("aggregate_id", &format!("must be {d} for this payload, or absent"));
                         }
+                        // The service finds a unit by its serial number.
+                        (None, None) if c.names_a_unit() => {}
                         (None, None) => f.fail("aggregate_id", "is required"),
                         _ => aggregate = aggregate_id.or(derived),
                     }

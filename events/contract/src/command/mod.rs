@@ -194,4 +194,20 @@ impl Command {
             _ => None,
         }
     }
+
+    /// Does the payload name a unit by its serial number?
+    pub const fn names_a_unit(&self) -> bool {
+        match self {
+            Command::UnitShip(p) => p.serial.is_some(),
+            Command::UnitInstall(p) => p.serial.is_some(),
+            Command::UnitExtendWarranty(p) => p.serial.is_some(),
+            Command::UnitVoidWarranty(p) => p.serial.is_some(),
+            Command::UnitRecordReading(p) => p.serial.is_some(),
+            Command::UnitChangeComponent(p) => p.serial.is_some(),
+            Command::UnitTransfer(p) => p.serial.is_some(),
+            Command::UnitScrap(p) => p.serial.is_some(),
+            Command::UnitRecall(p) => p.serial.is_some(),
+            _ => false,
+        }
+    }
 }
