@@ -136,7 +136,8 @@ impl StoredCommit {
             context,
             aggregate_id: self.head.aggregate_id,
             version: accepted.then_some(self.head.version),
-            position: self.events.last().map(|e| e.position),
+            // Accepted without an event: the state that it found is there to read.
+            position: accepted.then_some(self.last_position).filter(|p| p.0 > 0),
             events: self
                 .events
                 .iter()
