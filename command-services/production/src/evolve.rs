@@ -7,7 +7,8 @@ use mw_contract::decide::EventMeta;
 use mw_contract::event::parts::{QuantitiesV1, ReasonQtyV1, RoutingOperationV1};
 use mw_contract::event::work_order::*;
 use mw_contract::{
-    AggregateKind, EntityId, Event, EventId, Instant, Qty, QuantitySource, Role, SessionKind, StreamId, WorkOrderState,
+    AggregateKind, EntityId, Event, EventId, Instant, PauseCause, Qty, QuantitySource, Role, SessionKind, StreamId,
+    WorkOrderState,
 };
 
 use crate::equipment::Equipment;
@@ -15,6 +16,7 @@ use crate::invariants::implicit_operation;
 use crate::state::{Hold, Link, Note, Operation, ProductionState, ReferenceState, Report, Session, Unit, WorkOrder};
 use crate::stock::StockItem;
 use crate::unit::ProductUnit;
+use crate::unit::state::take_out;
 
 /// Folds one event into the state of its aggregate.
 pub fn evolve(state: &mut ProductionState, stream: &StreamId, event: &Event, meta: &EventMeta) {
@@ -248,6 +250,7 @@ fn fold(order: &mut WorkOrder, event: &Event, meta: &EventMeta) {
                 s.ended_at = Some(at.max(s.started_at));
                 s.stop_reason = e.reason.clone();
                 s.loss_category = e.loss_category;
+                s.overdue = e.cause == PauseCause::Overdue;
             }
         }
         Event::OperationQuantityReported(e) => reported(order, e, meta),
@@ -263,6 +266,7 @@ fn fold(order: &mut WorkOrder, event: &Event, meta: &EventMeta) {
             if let Some(s) = session {
                 s.started_at = e.new.started_at;
                 s.ended_at = e.new.ended_at;
+                s.overdue = false;
             }
         }
         Event::OperationReopened(e) => {
@@ -292,9 +296,24 @@ fn fold(order: &mut WorkOrder, event: &Event, meta: &EventMeta) {
         Event::UnitRegistered(e) => {
             order.free_serials.remove(&e.serial);
             order.lots.extend(e.lot.clone());
-            let unit =
-                Unit { voided: false, result: e.result, op: e.op, lot: e.lot.clone(), produced_at: e.produced_at };
+            let unit = Unit {
+                voided: false,
+                result: e.result,
+                op: e.op,
+                lot: e.lot.clone(),
+                produced_at: e.produced_at,
+                components: e.components.clone(),
+            };
             order.units.insert(e.serial.clone(), unit);
+        }
+        Event::WorkOrderSplit(e) => {
+            order.free_serials.retain(|s| !e.parts.iter().any(|p| p.serials.contains(s)));
+        }
+        Event::UnitGenealogyAmended(e) => {
+            if let Some(u) = order.units.get_mut(&e.serial) {
+                e.removed.iter().for_each(|gone| take_out(&mut u.components, gone));
+                u.components.extend(e.added.iter().cloned());
+            }
         }
         Event::NoteAdded(e) => {
             let note = Note { note_id: e.note_id, text: e.text.clone(), author: meta.account.clone(), at };
@@ -321,6 +340,7 @@ fn begin(
         ended_at: None,
         stop_reason: None,
         loss_category: None,
+        overdue: false,
     }
 }
 

@@ -14,6 +14,7 @@ use mw_contract::{
     SiteId, StreamId, Text, WorkOrderState,
 };
 
+use crate::components::ComponentFacts;
 use crate::equipment::CellFacts;
 use crate::load::{LineLoad, Span};
 use crate::unit::UnitFacts;
@@ -42,6 +43,10 @@ pub struct Production {
     pub cells: CellFacts,
     /// Units and their components.
     pub units: UnitFacts,
+    /// Serial numbers of components.
+    pub components: ComponentFacts,
+    /// Serial numbers that wait for the order that was split off for them.
+    split_off: HashMap<AggregateId, Vec<Text<60>>>,
 }
 
 /// The last revision of a reference document.
@@ -184,6 +189,11 @@ impl Production {
         self.serials.get(&serial_key(product, serial)).copied()
     }
 
+    /// The serial numbers that wait for an order which is not there yet.
+    pub fn waiting_for(&self, order: AggregateId) -> &[Text<60>] {
+        self.split_off.get(&order).map_or(&[], Vec::as_slice)
+    }
+
     /// The order that took a lot number of a product first.
     pub fn lot(&self, product: &ProductId, lot: &Text<40>) -> Option<AggregateId> {
         self.lots.get(&serial_key(product, lot)).copied()
@@ -196,6 +206,7 @@ impl Production {
 
     pub(crate) fn learn(&mut self, stream: &StreamId, event: &Event) {
         let id = stream.id;
+        self.components.learn(stream, event);
         match stream.kind {
             AggregateKind::Equipment => return self.cells.learn(stream, event),
             AggregateKind::WorkOrder | AggregateKind::Unit => self.units.learn(stream, event),
@@ -206,6 +217,7 @@ impl Production {
             Event::ReferenceRetired(e) => self.retire(e.kind, &e.code),
             Event::WorkOrderCreated(e) => {
                 self.take_number(&e.number);
+                self.split_off.remove(&id);
                 let product = self.products.intern(&e.product_id);
                 let work = StandardWork::of(&e.routing);
                 let fact = OrderFact {
@@ -296,6 +308,11 @@ impl Production {
             }
             Event::UnitRegistered(e) => {
                 self.serials.insert(serial_key(&e.product_id, &e.serial), SerialStatus::Registered);
+            }
+            Event::WorkOrderSplit(e) => {
+                for p in e.parts.iter().filter(|p| !p.serials.is_empty()) {
+                    self.split_off.insert(p.work_order_id, p.serials.clone());
+                }
             }
             Event::UnitShipped(e) => {
                 self.serials.insert(serial_key(&e.product_id, &e.serial), SerialStatus::Shipped);

@@ -320,6 +320,28 @@ impl World {
         id
     }
 
+    /// A released order of brackets that need a sheet each.
+    pub fn with_material(&mut self, qty: u32) -> AggregateId {
+        let bom = json!([{"line_no": 1, "item_id": "sheet", "qty_per_unit": 1}]);
+        let id = self.bracket_with(qty, json!({"bom": bom}));
+        self.release(id);
+        id
+    }
+
+    /// Brackets in progress with these motors issued to them.
+    pub fn with_motors(&mut self, serials: &[&str]) -> AggregateId {
+        let bom = json!([{"line_no": 1, "item_id": "motor", "qty_per_unit": 1, "tracking": "serial"}]);
+        let id = self.bracket_with(5, json!({"bom": bom}));
+        self.release(id);
+        self.start(&lead(), id, 10, "cell-1");
+        if !serials.is_empty() {
+            let line = json!({"line_no": 1, "qty": serials.len(), "serials": serials, "from_location": "store"});
+            let p = json!({"issue_id": e(self.fresh()), "lines": [line]});
+            self.lead("work-order.issue-material", id, p).unwrap();
+        }
+        id
+    }
+
     /// Three pumps in progress, two tested, one unit registered and shipped.
     pub fn shipped_pump(&mut self, serial: &str) -> AggregateId {
         let order = self.pump(3);

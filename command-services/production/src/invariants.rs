@@ -109,6 +109,9 @@ pub fn violations(order: &WorkOrder) -> Vec<&'static str> {
     if !order.operations.iter().all(|o| i1_holds(order, o)) {
         broken.push("I1");
     }
+    if !order.material.i3_holds() {
+        broken.push("I3");
+    }
     if !i5_holds(order) {
         broken.push("I5");
     }

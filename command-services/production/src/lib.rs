@@ -41,6 +41,7 @@
 //! backflushed is short (WO-06.R3), a demanded inspection has no result (WO-16.R4, WO-28.R7,
 //! WO-32.R3), a component's serial was not issued (WO-40.R2).
 
+pub mod components;
 pub mod demo;
 pub mod equipment;
 pub mod evolve;

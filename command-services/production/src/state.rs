@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mw_contract::command::work_order::OpNo;
-use mw_contract::event::parts::{BomLineV1, OriginV1, QuantitiesV1, RoutingOperationV1, ShortageV1};
+use mw_contract::event::parts::{BomLineV1, ComponentV1, OriginV1, QuantitiesV1, RoutingOperationV1, ShortageV1};
 use mw_contract::reference::Uom;
 use mw_contract::{
     AccountName, AggregateId, CellId, Code, CustomerId, EntityId, EventId, HoldKind, InspectionPlan, Instant, LineId,
@@ -238,6 +238,8 @@ pub struct Session {
     pub ended_at: Option<Instant>,
     pub stop_reason: Option<ReasonCode>,
     pub loss_category: Option<LossCategory>,
+    /// It was ended because nobody had; somebody should say when it really ended.
+    pub overdue: bool,
 }
 
 /// A unit that was registered.
@@ -249,6 +251,8 @@ pub struct Unit {
     pub op: OpNo,
     pub lot: Option<Text<40>>,
     pub produced_at: Instant,
+    /// As was said last.
+    pub components: Vec<ComponentV1>,
 }
 
 /// A note.
@@ -396,6 +400,12 @@ impl WorkOrder {
     /// What a BOM line needs for all planned pieces; `None` when that is no quantity any more.
     pub fn required(&self, line: &BomLineV1) -> Option<Qty> {
         required(self.planned_qty, line)
+    }
+
+    /// What was used of a BOM line, by record and by report.
+    pub fn used(&self, line: &BomLineV1) -> Qty {
+        let used = self.material.line(line.line_no);
+        used.consumed + used.backflushed
     }
 
     /// What the pieces made so far should have used of a BOM line, by the operation that needs

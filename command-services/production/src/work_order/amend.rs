@@ -27,6 +27,9 @@ pub fn decide(
         return Err(Rejection::guard("WO-02.R1", "the product of an order never changes; make a new order")
             .at("payload.product_id"));
     }
+    if o.material.lines.values().any(|l| !l.issued.is_zero()) {
+        return Err(Rejection::guard("WO-02.R2", "material was issued for this order: make a new order instead"));
+    }
     let mut changed = BTreeMap::new();
     let mut note = |field: &str, old: Option<String>, new: Option<String>| {
         if new.is_some() && new != old {
@@ -58,9 +61,22 @@ fn text<T: std::fmt::Display>(v: &Option<T>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::fixture::{World, code, data, detail, names, rule};
+    use crate::fixture::{World, code, data, detail, e, names, rule};
     use mw_contract::ErrorCode;
     use serde_json::json;
+
+    #[test]
+    fn wo_02_r2_not_when_material_was_issued() {
+        let mut w = World::new();
+        let id = w.with_material(2);
+        let lines = json!([{"line_no": 1, "qty": 2, "from_location": "store"}]);
+        w.lead("work-order.issue-material", id, json!({"issue_id": e(1), "lines": lines})).unwrap();
+        let back = json!({"return_id": e(2), "reason": "surplus", "lines": [{"line_no": 1, "qty": 2,
+            "to_location": "store", "condition": "good"}]});
+        w.lead("work-order.return-material", id, back).unwrap();
+        w.planner("work-order.revoke-release", id, json!({"reason": "engineering_change"})).unwrap();
+        assert_eq!(rule(w.planner("work-order.amend", id, json!({"sales_order_ref": "SO-9"}))), "WO-02.R2");
+    }
 
     #[test]
     fn wo_02_changes_are_named_with_old_and_new_value_and_folded() {

@@ -25,6 +25,9 @@ pub fn decide(
         return Err(Rejection::guard("WO-19.R1", "pieces were reported on this order: short-close it instead")
             .with("reported", reported.to_string()));
     }
+    if case.order.material.anything_out() {
+        return Err(Rejection::guard("WO-19.R2", "material of the order is on the floor: return it first"));
+    }
     let mut events = case.end_sessions(case.order.sessions(), PauseCause::OrderCancelled)?;
     let note = p.note.as_ref().map(Sealed::plain);
     events.push(WorkOrderCancelledV1 { reason: reason.clone(), note }.into());
@@ -51,6 +54,24 @@ mod tests {
             w.lead("work-order.report-quantity", id, p).unwrap();
             assert_eq!(rule(w.planner("work-order.cancel", id, json!({"reason": "no_demand"}))), "WO-19.R1");
         }
+    }
+
+    #[test]
+    fn wo_19_r2_issued_material_goes_back_first() {
+        let mut w = World::new();
+        let id = w.with_material(2);
+        let lines = json!([{"line_no": 1, "qty": 2, "from_location": "store"}]);
+        w.lead("work-order.issue-material", id, json!({"issue_id": e(1), "lines": lines})).unwrap();
+        let cancel = json!({"reason": "no_demand"});
+        assert_eq!(rule(w.planner("work-order.cancel", id, cancel.clone())), "WO-19.R2");
+        let back = |n: u128, qty: u32| {
+            json!({"return_id": e(n), "reason": "surplus", "lines": [{"line_no": 1, "qty": qty,
+            "to_location": "store", "condition": "good"}]})
+        };
+        w.lead("work-order.return-material", id, back(2, 1)).unwrap();
+        assert_eq!(rule(w.planner("work-order.cancel", id, cancel.clone())), "WO-19.R2");
+        w.lead("work-order.return-material", id, back(3, 1)).unwrap();
+        w.planner("work-order.cancel", id, cancel).unwrap();
     }
 
     #[test]

@@ -2,15 +2,16 @@
 
 use mw_contract::command::work_order::CloseWorkOrder;
 use mw_contract::decide::{Decision, DecisionContext};
-use mw_contract::event::parts::{MaterialTotalsV1, OperationTotalsV1};
+use mw_contract::event::material::MaterialVarianceExplainedV1;
+use mw_contract::event::parts::{BomLineV1, ExplainedVarianceV1, MaterialTotalsV1, OperationTotalsV1};
 use mw_contract::event::work_order::WorkOrderClosedV1;
-use mw_contract::{CommandType, Qty, Rejection, Role, Sealed, Seconds};
+use mw_contract::reference::catalogues;
+use mw_contract::{Change, CommandType, Event, Rejection, Role, Sealed, Seconds};
 
 use crate::facts::Production;
-use crate::rules::{Case, Holds, authorise, authorise_if, settings};
+use crate::rules::{Case, Holds, authorise, authorise_if, check_reason, settings};
 use crate::state::{ProductionState, WorkOrder};
 use crate::times;
-use crate::work_order::complete::consumed;
 
 /// Decides WO-18.
 pub fn decide(
@@ -36,6 +37,8 @@ pub fn decide(
             return Err(Rejection::guard("WO-18.R1", message).with("late_until", until));
         }
     };
+    let explained = explained(facts, order, p)?;
+    no_correction_pending(order)?;
     let operations = operation_totals(order);
     let sum = |f: fn(&OperationTotalsV1) -> u64| Seconds(operations.iter().map(f).fold(0, u64::saturating_add));
     let closed = WorkOrderClosedV1 {
@@ -48,7 +51,8 @@ pub fn decide(
         forced,
         note: p.note.as_ref().map(Sealed::plain),
     };
-    Ok(case.decided(role, vec![closed.into()]))
+    let explained = explained.map(Event::from);
+    Ok(case.decided(role, explained.into_iter().chain([closed.into()]).collect()))
 }
 
 fn operation_totals(order: &WorkOrder) -> Vec<OperationTotalsV1> {
@@ -67,24 +71,139 @@ fn operation_totals(order: &WorkOrder) -> Vec<OperationTotalsV1> {
     order.operations.iter().map(total).collect()
 }
 
-/// Nothing can be issued or returned yet; backflush consumes.
 fn material_totals(order: &WorkOrder) -> Vec<MaterialTotalsV1> {
-    let total = |l: &mw_contract::event::parts::BomLineV1| MaterialTotalsV1 {
-        line_no: l.line_no,
-        item_id: l.item_id.clone(),
-        issued: Qty::ZERO,
-        returned: Qty::ZERO,
-        consumed: consumed(order, l),
+    let total = |l: &BomLineV1| {
+        let line = order.material.line(l.line_no);
+        MaterialTotalsV1 {
+            line_no: l.line_no,
+            item_id: l.item_id.clone(),
+            issued: line.issued,
+            returned: line.returned,
+            consumed: order.used(l),
+        }
     };
     order.bom.iter().map(total).collect()
 }
 
+/// WO-18.R2: what was issued was used or came back, or somebody says why not. Lines that nothing
+/// was issued for are backflushed from the floor.
+fn explained(
+    facts: &Production,
+    order: &WorkOrder,
+    p: &CloseWorkOrder,
+) -> Result<Option<MaterialVarianceExplainedV1>, Rejection> {
+    let reasons = p.variance_reasons.as_deref().unwrap_or_default();
+    for (i, r) in reasons.iter().enumerate() {
+        check_reason(
+            facts,
+            catalogues::MATERIAL,
+            &r.reason,
+            p.note.as_ref(),
+            &format!("payload.variance_reasons[{i}]."),
+        )?;
+    }
+    let (mut lines, mut open) = (Vec::new(), Vec::new());
+    for l in order.bom.iter().filter(|l| !order.material.line(l.line_no).issued.is_zero()) {
+        let (issued, accounted) = (order.material.line(l.line_no).net(), order.used(l));
+        if issued == accounted {
+            continue;
+        }
+        match reasons.iter().find(|r| r.line_no == l.line_no) {
+            Some(r) => lines.push(ExplainedVarianceV1 {
+                line_no: l.line_no,
+                item_id: l.item_id.clone(),
+                difference: Change::between(accounted, issued),
+                reason: r.reason.clone(),
+            }),
+            None => open.push(l.line_no),
+        }
+    }
+    if !open.is_empty() {
+        let message = "issued is not used and returned: record it, or give a reason for each line in variance_reasons";
+        return Err(Rejection::guard("WO-18.R2", message).with("lines", open));
+    }
+    Ok((!lines.is_empty()).then_some(MaterialVarianceExplainedV1 { lines }))
+}
+
+/// WO-18.R3: sessions that were ended because nobody had wait for somebody to say when they ended.
+fn no_correction_pending(order: &WorkOrder) -> Result<(), Rejection> {
+    let pending: Vec<String> =
+        order.sessions().filter(|(_, s)| s.overdue).map(|(_, s)| s.session_id.to_string()).collect();
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let message = "sessions were ended because nobody had: correct their ends first";
+    Err(Rejection::guard("WO-18.R3", message).with("sessions", pending))
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::fixture::{HOUR, MINUTE, World, actor, admin, data, names, operator, planner, rule};
+    use crate::fixture::{HOUR, MINUTE, World, actor, admin, data, e, names, operator, planner, rule};
     use mw_contract::decide::Allowance;
-    use mw_contract::{Role, WorkOrderState};
+    use mw_contract::event::work_order::OperationPausedV1;
+    use mw_contract::{PauseCause, Role, Seconds, WorkOrderState};
     use serde_json::json;
+
+    #[test]
+    fn wo_18_r2_what_was_issued_was_used_returned_or_explained() {
+        let mut w = World::new();
+        let id = w.with_material(2);
+        w.start(&crate::fixture::lead(), id, 10, "cell-1");
+        let lines = json!([{"line_no": 1, "qty": 2, "from_location": "store"}]);
+        w.lead("work-order.issue-material", id, json!({"issue_id": e(1), "lines": lines})).unwrap();
+        let used = json!({"consumption_id": e(2), "lines": [{"line_no": 1, "qty": 1}]});
+        w.lead("work-order.record-consumption", id, used).unwrap();
+        w.good(id, 10, 2);
+        w.finish_op(id, 10);
+        w.lead("work-order.complete", id, json!({})).unwrap();
+        let force = json!({"force": true});
+        assert_eq!(rule(w.run(&admin(), "work-order.close", id, force.clone())), "WO-18.R2");
+        let mut twin = w.clone();
+        let why = json!({"force": true, "variance_reasons": [{"line_no": 1, "reason": "lost"}]});
+        let d = twin.run(&admin(), "work-order.close", id, why).unwrap();
+        assert_eq!(names(&d), ["MaterialVarianceExplained", "WorkOrderClosed"]);
+        assert_eq!(data(&d, 0)["lines"][0]["difference"], "1");
+        assert_eq!(
+            (&data(&d, 1)["materials"][0]["issued"], &data(&d, 1)["materials"][0]["consumed"]),
+            (&json!("2"), &json!("1"))
+        );
+        let back = json!({"return_id": e(3), "reason": "surplus", "lines": [{"line_no": 1, "qty": 1,
+            "to_location": "store", "condition": "good"}]});
+        w.lead("work-order.return-material", id, back).unwrap();
+        assert_eq!(names(&w.run(&admin(), "work-order.close", id, force).unwrap()), ["WorkOrderClosed"]);
+    }
+
+    #[test]
+    fn wo_18_r3_overdue_sessions_are_corrected_first() {
+        let mut w = World::new();
+        let id = w.running_bracket(2);
+        let session = w.order(id).sessions().next().unwrap().1.session_id.to_string();
+        w.later(HOUR);
+        w.given(
+            id,
+            OperationPausedV1 {
+                op: 10,
+                session_id: session.parse().unwrap(),
+                cause: PauseCause::Overdue,
+                reason: Some("shift_end".parse().unwrap()),
+                loss_category: None,
+                session_duration: Seconds(3600),
+                note: None,
+            },
+        );
+        w.good(id, 10, 2);
+        w.finish_op(id, 10);
+        w.lead("work-order.complete", id, json!({})).unwrap();
+        assert_eq!(rule(w.run(&admin(), "work-order.close", id, json!({"force": true}))), "WO-18.R3");
+        let end = w.now.plus_millis(-MINUTE);
+        w.lead(
+            "work-order.correct-session",
+            id,
+            json!({"session_id": session, "new_end": end, "reason": "wrong_data"}),
+        )
+        .unwrap();
+        w.run(&admin(), "work-order.close", id, json!({"force": true})).unwrap();
+    }
 
     #[test]
     fn wo_18_r1_the_late_window_is_over_or_an_admin_forces_it() {

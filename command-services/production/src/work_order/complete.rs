@@ -4,7 +4,7 @@ use mw_contract::command::work_order::CompleteWorkOrder;
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::parts::MaterialVarianceV1;
 use mw_contract::event::work_order::WorkOrderCompletedV1;
-use mw_contract::{CommandType, InspectionPlan, Qty, Rejection, Sealed, Tracking, UnitResult};
+use mw_contract::{CommandType, InspectionPlan, Rejection, Sealed, Tracking, UnitResult};
 
 use crate::facts::Production;
 use crate::invariants::i4_holds;
@@ -100,20 +100,15 @@ pub(crate) fn check_tracking(order: &WorkOrder, rule: &'static str) -> Result<()
     Ok(())
 }
 
-/// Planned against actual use. Only backflush can consume yet, and it consumes by the standard.
+/// Planned against actual use.
 fn variance(order: &WorkOrder) -> Vec<MaterialVarianceV1> {
     let line = |l: &mw_contract::event::parts::BomLineV1| MaterialVarianceV1 {
         line_no: l.line_no,
         item_id: l.item_id.clone(),
         required: order.used_by_standard(l),
-        consumed: consumed(order, l),
+        consumed: order.used(l),
     };
     order.bom.iter().map(line).collect()
-}
-
-/// What was used of a BOM line.
-pub(crate) fn consumed(order: &WorkOrder, line: &mw_contract::event::parts::BomLineV1) -> Qty {
-    if line.backflush { order.used_by_standard(line) } else { Qty::ZERO }
 }
 
 #[cfg(test)]

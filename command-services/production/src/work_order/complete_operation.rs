@@ -14,7 +14,7 @@ use crate::invariants::input_with_scrap;
 use crate::rules::{Case, Holds, authorise};
 use crate::state::{Operation, ProductionState, Session};
 use crate::times;
-use crate::work_order::report::{Increments, report, worked_on};
+use crate::work_order::report::{Increments, report, reported, worked_on};
 
 /// Decides WO-32.
 pub fn decide(
@@ -40,10 +40,9 @@ pub fn decide(
         return Err(Rejection::invalid_state("complete-operation", op_state.as_str(), &allowed).with("op", op.op));
     }
     check_others(op, session, role, ctx)?;
-    let reported = p.quantities.as_ref().map(|q| report(&case, op, &Increments::of(q, session))).transpose()?;
-    let totals = reported
-        .as_ref()
-        .map_or(TotalsV1 { good: op.good, scrap: op.scrap, rework_open: op.rework_open }, |r| r.totals);
+    let said = p.quantities.as_ref().map(|q| report(&case, op, &Increments::of(q, session))).transpose()?;
+    let totals =
+        said.as_ref().map_or(TotalsV1 { good: op.good, scrap: op.scrap, rework_open: op.rework_open }, |r| r.totals);
     let short = shortfall(&case, op, totals);
     let confirmed = p.confirm_shortfall == Some(true);
     if !short.is_zero() && !confirmed {
@@ -54,7 +53,7 @@ pub fn decide(
     if op.inspection != InspectionPlan::None {
         return Err(Rejection::guard("WO-32.R3", format!("record the inspection of operation {} first", op.op)));
     }
-    let mut events: Vec<Event> = reported.map(Event::from).into_iter().collect();
+    let mut events: Vec<Event> = said.map(|r| reported(&case, r)).unwrap_or_default();
     events.extend(case.end_sessions(op.sessions.iter().map(|s| (op, s)), PauseCause::OperationCompleted)?);
     let t = times::of(case.order, op.op, ctx.occurred_at);
     events.push(

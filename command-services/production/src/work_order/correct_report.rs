@@ -15,6 +15,7 @@ use crate::facts::{Production, SerialStatus};
 use crate::invariants::{i1_holds, i4_holds};
 use crate::rules::{Case, Holds, all_valid, authorise_if, may_correct, need_reason};
 use crate::state::{Operation, ProductionState, Report, WorkOrder};
+use crate::work_order::consumption::correct_backflush;
 use crate::work_order::report::{check_quantities, check_reasons, copies};
 
 /// Decides WO-33.
@@ -68,7 +69,13 @@ pub fn decide(
         corrects_event_id: report.event_id,
         note: p.note.as_ref().map(Sealed::plain),
     };
-    Ok(case.decided(role, vec![event.into()]))
+    let pieces = |q: &QuantitiesV1| q.good + sum(&q.scrap);
+    let (old, new) = (pieces(&event.old), pieces(&event.new));
+    let used = match report.source {
+        QuantitySource::Fresh => correct_backflush(order, report.op, p.report_id, old, new),
+        QuantitySource::Rework => None,
+    };
+    Ok(case.decided(role, std::iter::once(event.into()).chain(used).collect()))
 }
 
 /// Only what there is some of: all zero takes the report back.

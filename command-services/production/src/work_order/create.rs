@@ -3,11 +3,11 @@
 use mw_contract::command::work_order::CreateWorkOrder;
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::parts::{BomLineV1, OriginV1, RoutingOperationV1};
-use mw_contract::event::work_order::WorkOrderCreatedV1;
+use mw_contract::event::work_order::{SerialsAllocatedV1, WorkOrderCreatedV1};
 use mw_contract::reference::{Document, Product};
 use mw_contract::{
-    AggregateKind, Code, FieldError, OrderType, OriginKind, Percent, ProductId, Qty, ReferenceKind, Rejection, Sealed,
-    SiteId, StreamId, Text, WorkOrderState,
+    AggregateKind, Code, Event, FieldError, OrderType, OriginKind, Percent, ProductId, Qty, ReferenceKind, Rejection,
+    Sealed, SiteId, StreamId, Text, Tracking, WorkOrderState,
 };
 
 use crate::facts::{Production, series_text};
@@ -100,7 +100,13 @@ pub fn decide(
         note: p.note.as_ref().map(Sealed::plain),
     };
     let stream = StreamId::new(AggregateKind::WorkOrder, ctx.aggregate_id);
-    Ok(Decision::on(stream, role, [created.into()]))
+    let mut events: Vec<Event> = vec![created.into()];
+    // WO-11.R3: it was split off with them.
+    let serials = facts.waiting_for(ctx.aggregate_id).to_vec();
+    if !serials.is_empty() && product.tracking == Tracking::Serial {
+        events.push(SerialsAllocatedV1 { serials }.into());
+    }
+    Ok(Decision::on(stream, role, events))
 }
 
 /// WO-01.R4, the number: the one given, when it is free, or the next of the year.

@@ -2,6 +2,7 @@
 //! tests. Each `decide` checks in the order role, existence, state, rules by number.
 
 pub mod amend;
+pub mod amend_genealogy;
 pub mod assign;
 pub mod cancel;
 pub mod change;
@@ -9,10 +10,12 @@ pub mod change_quantity;
 pub mod close;
 pub mod complete;
 pub mod complete_operation;
+pub mod consumption;
 pub mod correct_report;
 pub mod correct_session;
 pub mod create;
 pub mod hold;
+pub mod issue_material;
 pub mod link;
 pub mod lot;
 pub mod note;
@@ -22,11 +25,15 @@ pub mod release;
 pub mod reopen;
 pub mod report;
 pub mod reschedule;
+pub mod reservation;
+pub mod return_material;
 pub mod revoke_release;
 pub mod routing;
 pub mod serials;
 pub mod short_close;
+pub mod split;
 pub mod start_operation;
+pub mod substitute;
 pub mod unit;
 pub mod unplan;
 pub mod void_serial;
@@ -84,6 +91,15 @@ pub fn decide(
         Command::WorkOrderAllocateSerials(p) => serials::decide(facts, state, p, ctx),
         Command::WorkOrderRegisterUnit(p) => unit::decide(facts, state, p, ctx),
         Command::WorkOrderAddNote(p) => note::decide(facts, state, p, ctx),
+        Command::WorkOrderSplit(p) => split::decide(facts, state, p, ctx),
+        Command::WorkOrderRequestMaterial(p) => reservation::request(facts, state, p, ctx),
+        Command::WorkOrderConfirmReservation(p) => reservation::confirm(facts, state, p, ctx),
+        Command::WorkOrderReleaseReservation(p) => reservation::release(facts, state, p, ctx),
+        Command::WorkOrderIssueMaterial(p) => issue_material::decide(facts, state, p, ctx),
+        Command::WorkOrderReturnMaterial(p) => return_material::decide(facts, state, p, ctx),
+        Command::WorkOrderRecordConsumption(p) => consumption::decide(facts, state, p, ctx),
+        Command::WorkOrderApproveSubstitute(p) => substitute::decide(facts, state, p, ctx),
+        Command::WorkOrderAmendGenealogy(p) => amend_genealogy::decide(facts, state, p, ctx),
         other => {
             Case::open(facts, state, other.command_type(), ctx)?;
             Err(crate::foreign(other))

@@ -9,7 +9,7 @@ use mw_contract::{CommandType, Event, PauseCause, Rejection, Sealed, Seconds};
 use crate::facts::Production;
 use crate::rules::{Case, Holds, authorise, need_reason};
 use crate::state::ProductionState;
-use crate::work_order::report::{Increments, report};
+use crate::work_order::report::{Increments, report, reported};
 
 /// Decides WO-29.
 pub fn decide(
@@ -45,7 +45,7 @@ pub fn decide(
     };
     let mut events: Vec<Event> = vec![paused.into()];
     if let Some(q) = &p.quantities {
-        events.push(report(&case, op, &Increments::of(q, Some(session)))?.into());
+        events.extend(reported(&case, report(&case, op, &Increments::of(q, Some(session)))?));
     }
     Ok(case.decided(role, events))
 }

@@ -66,7 +66,9 @@ fn check_revision(facts: &Production, order: &WorkOrder) -> Result<(), Rejection
 /// so each of them is missing in full.
 fn shortages(order: &WorkOrder) -> Vec<ShortageV1> {
     let missing = |l: &mw_contract::event::parts::BomLineV1| {
-        Some(ShortageV1 { line_no: l.line_no, item_id: l.item_id.clone(), missing_qty: order.required(l)? })
+        let missing_qty = order.required(l)?.less(order.material.covered(l.line_no));
+        let short = ShortageV1 { line_no: l.line_no, item_id: l.item_id.clone(), missing_qty };
+        (!missing_qty.is_zero()).then_some(short)
     };
     order.bom.iter().filter(|l| !l.backflush).filter_map(missing).collect()
 }

@@ -9,12 +9,13 @@ use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::parts::{CounterV1, ReasonQtyV1, TotalsV1};
 use mw_contract::event::work_order::OperationQuantityReportedV1;
 use mw_contract::reference::catalogues;
-use mw_contract::{CellId, CommandType, EntityId, FieldError, Qty, QuantitySource, Rejection, Sealed, Text};
+use mw_contract::{CellId, CommandType, EntityId, Event, FieldError, Qty, QuantitySource, Rejection, Sealed, Text};
 
 use crate::facts::Production;
 use crate::invariants::{input_with_scrap, whole_if_piece};
 use crate::rules::{Case, Holds, all_valid, authorise, check_qty, check_reason, exists, need_cell, too_large};
 use crate::state::{Operation, ProductionState, Session};
+use crate::work_order::consumption::backflush;
 
 /// Decides WO-31.
 pub fn decide(
@@ -58,7 +59,7 @@ pub fn decide(
     if let Some(cell) = &p.cell_id {
         need_cell(facts, &case.order.site_id, cell, "payload.cell_id")?;
     }
-    Ok(case.decided(role, vec![report(&case, op, &increments)?.into()]))
+    Ok(case.decided(role, reported(&case, report(&case, op, &increments)?)))
 }
 
 /// Did the sender work on the operation? One that nobody ever began is left to the rules.
@@ -101,6 +102,17 @@ impl<'a> Increments<'a> {
             counter_reset: false,
         }
     }
+}
+
+/// A report and what it uses up.
+pub(crate) fn reported(case: &Case<'_>, report: OperationQuantityReportedV1) -> Vec<Event> {
+    let pieces = match report.source {
+        QuantitySource::Fresh => report.good + report.scrap.iter().map(|s| s.qty).sum(),
+        // They were counted when they were made.
+        QuantitySource::Rework => Qty::ZERO,
+    };
+    let used = backflush(case.order, report.op, report.report_id, pieces);
+    std::iter::once(report.into()).chain(used).collect()
 }
 
 fn sum(list: &[ReasonQty]) -> Qty {

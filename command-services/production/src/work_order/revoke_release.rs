@@ -21,16 +21,36 @@ pub fn decide(
     let role = authorise(ctx, Holds { setting, ..Holds::default() })?;
     let case = Case::open(facts, state, CommandType::WorkOrderRevokeRelease, ctx)?;
     let (reason, _) = need_reason(facts, catalogues::CHANGE, p.reason.as_ref(), p.note.as_ref())?;
+    if case.order.material.anything_out() {
+        return Err(Rejection::guard("WO-07.R1", "material of the order is on the floor: return it first"));
+    }
     let revoked = WorkOrderReleaseRevokedV1 { reason: reason.clone(), note: p.note.as_ref().map(Sealed::plain) };
     Ok(case.decided(role, vec![revoked.into()]))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::fixture::{World, actor, code, lead, names};
+    use crate::fixture::{World, actor, code, e, lead, names, rule};
     use mw_contract::decide::Allowance;
     use mw_contract::{ErrorCode, Role, WorkOrderState};
     use serde_json::json;
+
+    #[test]
+    fn wo_07_r1_issued_material_goes_back_first() {
+        let mut w = World::new();
+        let id = w.with_material(2);
+        let lines = json!([{"line_no": 1, "qty": 2, "from_location": "store"}]);
+        w.lead("work-order.issue-material", id, json!({"issue_id": e(1), "lines": lines})).unwrap();
+        let why = json!({"reason": "engineering_change"});
+        assert_eq!(rule(w.planner("work-order.revoke-release", id, why.clone())), "WO-07.R1");
+        let back = json!({"return_id": e(2), "reason": "surplus", "lines": [{"line_no": 1, "qty": 2,
+            "to_location": "store", "condition": "good"}]});
+        w.lead("work-order.return-material", id, back).unwrap();
+        w.planner("work-order.revoke-release", id, why).unwrap();
+        // WO-02.R2: what was issued by this BOM stays readable by it.
+        let other = w.planner("work-order.amend", id, json!({"sales_order_ref": "SO-9"}));
+        assert_eq!(rule(other), "WO-02.R2");
+    }
 
     #[test]
     fn wo_07_r1_only_what_nobody_started_goes_back() {

@@ -7,7 +7,7 @@ use mw_contract::command::work_order::RegisterUnit;
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::parts::{BomLineV1, ComponentV1};
 use mw_contract::event::work_order::UnitRegisteredV1;
-use mw_contract::{CommandType, Qty, Rejection, Text};
+use mw_contract::{CommandType, Rejection, Text};
 
 use crate::facts::{Production, SerialStatus};
 use crate::rules::{Case, Holds, all_valid, authorise, check_file, exists};
@@ -31,10 +31,8 @@ pub fn decide(
     all_valid(errors)?;
     check_serial(&case, &p.serial)?;
     let components = p.components.as_deref().unwrap_or_default();
-    if let Some(c) = components.iter().find(|c| c.serial.is_some()) {
-        let message = format!("the serial of component {} was not issued to this order", c.item_id);
-        return Err(Rejection::guard("WO-40.R2", message).at("payload.components"));
-    }
+    let built_in = crate::unit::component::components(Some(components));
+    components_may_go_in(&case, &p.serial, &built_in, "WO-40.R2").map_err(|r| r.at("payload.components"))?;
     let present =
         |l: &BomLineV1| components.iter().any(|c| c.item_id == l.item_id || l.alternatives.contains(&c.item_id));
     let missing: Vec<String> =
@@ -49,16 +47,7 @@ pub fn decide(
         lot: p.lot.clone(),
         op: p.op,
         result: p.result,
-        components: components
-            .iter()
-            .map(|c| ComponentV1 {
-                item_id: c.item_id.clone(),
-                serial: None,
-                lot: c.lot.clone(),
-                qty: c.qty.unwrap_or(Qty::whole(1)),
-                position: c.position.clone(),
-            })
-            .collect(),
+        components: built_in,
         incomplete_reason: p.incomplete_reason.clone(),
         firmware: p.firmware.clone(),
         test_report: p.test_report.clone(),
@@ -68,6 +57,24 @@ pub fn decide(
         produced_at: ctx.occurred_at,
     };
     Ok(case.decided(role, vec![registered.into()]))
+}
+
+/// WO-40.R2: a component with a serial number was issued to this order and is in no other unit.
+pub(crate) fn components_may_go_in(
+    case: &Case<'_>,
+    unit: &Text<60>,
+    components: &[ComponentV1],
+    rule: &'static str,
+) -> Result<(), Rejection> {
+    for c in components {
+        let Some(serial) = &c.serial else { continue };
+        if case.facts.components.issued_to(&c.item_id, serial) != Some(case.order.id) {
+            let message = format!("{} {serial} was not issued to this order", c.item_id);
+            return Err(Rejection::guard(rule, message).with("serial", serial.as_str()));
+        }
+    }
+    let unit = mw_contract::unit_id(&case.order.product_id, unit);
+    crate::unit::component::in_no_other_unit(case.facts, unit, components, rule)
 }
 
 /// WO-40.R1: allocated to this order, or free and of the product's form.

@@ -87,6 +87,16 @@ pub struct Component {
     pub position: Option<Text<40>>,
 }
 
+/// Why a BOM line does not come out even.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VarianceReason {
+    /// Line of the order's BOM.
+    pub line_no: u16,
+    /// Why: a code of catalogue `material_reasons`.
+    pub reason: ReasonCode,
+}
+
 /// A part of an order that becomes an order of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -261,6 +271,8 @@ payload! {
     CloseWorkOrder {
         /// Close before the late window is over; admin only; default false.
         force: Option<bool>,
+        /// Why more or less of a BOM line was issued than used and returned.
+        variance_reasons: Option<Vec<VarianceReason>>,
         note: Option<Text<2000>>,
     }
 

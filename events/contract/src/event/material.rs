@@ -61,4 +61,7 @@ events! {
         reason: ReasonCode,
         note: Option<Sealed>,
     }
+
+    /// WO-18: more or less was issued than used and returned, and why. Stands before the closing.
+    MaterialVarianceExplainedV1 { lines: Vec<ExplainedVarianceV1> }
 }

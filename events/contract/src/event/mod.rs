@@ -88,6 +88,7 @@ registry! {
         MaterialConsumed: WorkOrder { 1 => MaterialConsumedV1 },
         MaterialConsumptionCorrected: WorkOrder { 1 => MaterialConsumptionCorrectedV1 },
         MaterialSubstituteApproved: WorkOrder { 1 => MaterialSubstituteApprovedV1 },
+        MaterialVarianceExplained: WorkOrder { 1 => MaterialVarianceExplainedV1 },
         InspectionRecorded: WorkOrder { 1 => InspectionRecordedV1 },
         NonconformanceRaised: WorkOrder { 1 => NonconformanceRaisedV1 },
         NonconformanceDispositioned: WorkOrder { 1 => NonconformanceDispositionedV1 },

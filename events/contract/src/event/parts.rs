@@ -483,3 +483,16 @@ pub struct ReworkV1 {
     /// The order that does it.
     pub new_work_order_id: Option<AggregateId>,
 }
+
+/// Why a BOM line did not come out even.
+#[derive(Clone, Debug, PartialEq, Serialize, Encode, Decode, JsonSchema)]
+pub struct ExplainedVarianceV1 {
+    /// Line of the BOM.
+    pub line_no: u16,
+    /// Which item.
+    pub item_id: ItemId,
+    /// Issued, less returned and used; negative when more was used.
+    pub difference: Change,
+    /// Why.
+    pub reason: ReasonCode,
+}

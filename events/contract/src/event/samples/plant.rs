@@ -138,6 +138,15 @@ pub fn all() -> Vec<Event> {
             }],
         }
         .into(),
+        MaterialVarianceExplainedV1 {
+            lines: vec![ExplainedVarianceV1 {
+                line_no: 1,
+                item_id: code("housing"),
+                difference: Change::between(qty("2.5"), qty("1")),
+                reason: code("quality"),
+            }],
+        }
+        .into(),
         MaterialSubstituteApprovedV1 {
             line_no: 10,
             substitute_item_id: code("housing"),
