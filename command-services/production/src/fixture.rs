@@ -77,6 +77,9 @@ pub fn lead() -> Actor {
 pub fn admin() -> Actor {
     actor("admin", &[(Role::Admin, Allowance::Yes)])
 }
+pub fn inspector() -> Actor {
+    actor("inspector-1", &[(Role::QualityInspector, Allowance::Yes)])
+}
 pub fn operator(name: &str) -> Actor {
     actor(name, &[(Role::Operator, Allowance::Own)])
 }

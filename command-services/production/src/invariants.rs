@@ -1,10 +1,10 @@
 //! The invariants of a work order, as pure functions of its state.
 //!
-//! Owns I1, I2, I4 and I5 (I6 is [`implicit_operation`]). Commands ask these functions and never
+//! Owns I1, I2, I4, I5 and I7 (I3 is [`crate::material::Material::i3_holds`], I6 [`implicit_operation`]). Commands ask these functions and never
 //! compute the same thing another way; the tests hold every accepted decision against
-//! [`violations`]. I3 and the material part of I7 speak of issued material, which no event of
-//! this slice can make.
+//! [`violations`].
 
+use mw_contract::event::parts::BomLineV1;
 use mw_contract::{InspectionPlan, Overlap, Qty, Seconds, Tracking, UnitResult, WorkOrderState};
 
 use crate::state::{IMPLICIT_OP, Operation, WorkOrder};
@@ -121,11 +121,100 @@ pub fn violations(order: &WorkOrder) -> Vec<&'static str> {
     broken
 }
 
+/// The BOM lines of an operation whose material is neither set aside nor issued. A line without an
+/// operation belongs to the first; what is backflushed lies on the floor.
+pub fn material_short(order: &WorkOrder, op: &Operation) -> Vec<u16> {
+    let first = order.operations.first().map(|o| o.op);
+    let short = |l: &&BomLineV1| {
+        let covered = order.material.covered(l.line_no);
+        !l.backflush && l.op.or(first) == Some(op.op) && order.required(l).is_some_and(|need| covered < need)
+    };
+    order.bom.iter().filter(short).map(|l| l.line_no).collect()
+}
+
+/// I7: may an operation be worked on? `Waiting`: material or quality is missing. `Ready`: all that
+/// it needs is there. `Loaded`: ready, and the first in the queue of its cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    Waiting,
+    Ready,
+    Loaded,
+}
+
+/// I7 of an operation that nobody began. What only the plant knows is told: whether its cell is
+/// down, and whether it is the first in the cell's queue.
+pub fn readiness(order: &WorkOrder, op: &Operation, cell_is_down: bool, first_in_queue: bool) -> Readiness {
+    let contained = order.quality.open_ncrs().any(|(_, n)| n.contain && n.op.is_none_or(|x| x == op.op));
+    let waits = cell_is_down || contained || !order.predecessors_met(op) || !material_short(order, op).is_empty();
+    match (waits, first_in_queue) {
+        (true, _) => Readiness::Waiting,
+        (false, true) => Readiness::Loaded,
+        (false, false) => Readiness::Ready,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixture::{World, lead};
     use mw_contract::event::parts::RoutingOperationV1;
+
+    #[test]
+    fn i7_an_operation_is_ready_when_nothing_is_missing() {
+        let mut w = World::new();
+        let mut p = World::create_payload("pump-200", 2);
+        p["bom"] = serde_json::json!([{"line_no": 1, "item_id": "motor", "qty_per_unit": 1, "op": 20}]);
+        let id = w.create(p);
+        w.release(id);
+        let of = |w: &World, op: u16, down: bool, first: bool| {
+            let o = w.order(id);
+            readiness(o, o.operation(op).unwrap(), down, first)
+        };
+        assert_eq!(of(&w, 10, false, false), Readiness::Ready);
+        assert_eq!(of(&w, 10, false, true), Readiness::Loaded);
+        assert_eq!(of(&w, 10, true, true), Readiness::Waiting, "its cell is down");
+        assert_eq!(of(&w, 20, false, true), Readiness::Waiting, "operation 10 is not done");
+        w.start(&lead(), id, 10, "cell-1");
+        w.good(id, 10, 2);
+        w.finish_op(id, 10);
+        assert_eq!(of(&w, 20, false, true), Readiness::Waiting, "motors are missing");
+        let lines = serde_json::json!([{"line_no": 1, "qty": 2, "from_location": "store"}]);
+        w.lead("work-order.issue-material", id, serde_json::json!({"issue_id": crate::fixture::e(1), "lines": lines}))
+            .unwrap();
+        assert_eq!(of(&w, 20, false, true), Readiness::Loaded);
+        let ncr = serde_json::json!({"ncr_id": crate::fixture::e(2), "op": 20, "qty": 2, "defect_code": "surface",
+            "severity": 3, "description": "scratched", "detected_at_stage": "incoming"});
+        w.lead("work-order.raise-nonconformance", id, ncr).unwrap();
+        assert_eq!(of(&w, 20, false, true), Readiness::Waiting, "pieces are set apart");
+    }
+
+    #[test]
+    fn i4_each_good_piece_bears_a_serial_number() {
+        let mut w = World::new();
+        let id = w.pump(2);
+        w.release(id);
+        for (op, cell) in [(10, "cell-1"), (20, "cell-2")] {
+            w.start(&lead(), id, op, cell);
+            w.good(id, op, 2);
+            w.finish_op(id, op);
+        }
+        assert!(!i4_holds(w.order(id)));
+        for s in ["A", "B"] {
+            let unit = serde_json::json!({"serial": s, "op": 20, "result": "good"});
+            w.lead("work-order.register-unit", id, unit).unwrap();
+        }
+        assert!(i4_holds(w.order(id)));
+    }
+
+    #[test]
+    fn i5_nobody_is_at_work_on_an_order_that_stands() {
+        let mut w = World::new();
+        let id = w.running_bracket(2);
+        assert!(i5_holds(w.order(id)));
+        let mut held = w.order(id).clone();
+        held.state = WorkOrderState::OnHold;
+        assert!(!i5_holds(&held));
+    }
 
     #[test]
     fn a_broken_invariant_is_named() {

@@ -20,12 +20,6 @@ const RULES: &[&str] = &[
     "st_02", "st_03", "st_04", "st_05", "st_06",
 ];
 
-/// Rules that have no test yet.
-const WAITING: &[&str] = &[
-    "g3", "i4", "i5", "i7", "wo_06_r4", "wo_15_r1", "wo_16_r5", "wo_28_r6", "wo_40_r4", "wo_43_r1", "wo_43_r2",
-    "wo_43_r3", "wo_43_r4", "wo_44_r1", "wo_44_r2", "wo_45_r1", "wo_45_r2", "wo_46_r1",
-];
-
 /// The sources of this crate.
 fn sources(dir: &std::path::Path, out: &mut Vec<String>) {
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -44,8 +38,7 @@ fn every_rule_has_a_test_of_its_name() {
     sources(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut all);
     for rule in RULES {
         let name = format!("    fn {rule}_");
-        let tested = all.iter().any(|s| s.contains(&name));
-        assert_eq!(tested, !WAITING.contains(rule), "is there a test that begins with {rule}_ ?");
+        assert!(all.iter().any(|s| s.contains(&name)), "no test begins with {rule}_");
     }
     // No rule id is used in the code and left out of the list.
     for source in &all {

@@ -7,10 +7,10 @@ use mw_contract::command::work_order::OpNo;
 use mw_contract::decide::{Allowance, Decision, DecisionContext, Person};
 use mw_contract::event::parts::FileRefV1;
 use mw_contract::event::work_order::OperationPausedV1;
-use mw_contract::reference::{CatalogueEntry, Document, SiteSettings};
+use mw_contract::reference::{CatalogueEntry, Document, SiteSettings, catalogues};
 use mw_contract::{
     AccountName, AggregateKind, CellId, CommandType, ErrorCode, Event, FieldError, Instant, PauseCause, Qty,
-    ReasonCode, ReferenceKind, Rejection, Role, Seconds, SiteId, StreamId, Text,
+    ReasonCode, ReferenceKind, Rejection, Role, Seconds, SiteId, StreamId, Text, Warning,
 };
 
 use crate::facts::Production;
@@ -322,6 +322,28 @@ pub fn check_file(errors: &mut Vec<FieldError>, field: &str, f: &FileRefV1) {
 /// `VALIDATION` when there is one.
 pub fn all_valid(errors: Vec<FieldError>) -> Result<(), Rejection> {
     if errors.is_empty() { Ok(()) } else { Err(Rejection::validation(errors)) }
+}
+
+/// The skill that a cell asks for and an operator has not.
+pub fn skill_lacking<'a>(
+    facts: &'a Production,
+    site: &SiteId,
+    cell: &CellId,
+    operator: &AccountName,
+) -> Option<&'a ReasonCode> {
+    let skill = facts.cell_at(site, cell)?.skill.as_ref()?;
+    let has = match facts.document(ReferenceKind::Catalogue, catalogues::SKILL) {
+        Some(Document::Catalogue(c)) => {
+            c.entries.iter().any(|e| e.code == *skill && e.active && e.accounts.contains(operator))
+        }
+        _ => false,
+    };
+    (!has).then_some(skill)
+}
+
+/// The same as a warning.
+pub fn unskilled_warning(operator: &AccountName, skill: &ReasonCode) -> Warning {
+    Warning { code: "skill_missing".into(), message: format!("{operator} lacks the skill {skill}") }
 }
 
 /// A cell that a command names.

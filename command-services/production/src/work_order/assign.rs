@@ -8,7 +8,7 @@ use mw_contract::event::work_order::{OperationAssignedV1, OperationUnassignedV1}
 use mw_contract::{AccountName, CommandType, Rejection, Role};
 
 use crate::facts::Production;
-use crate::rules::{Case, Holds, authorise, need_cell};
+use crate::rules::{Case, Holds, authorise, need_cell, settings, skill_lacking, unskilled_warning};
 use crate::state::ProductionState;
 
 /// The most operators that one command names.
@@ -44,8 +44,19 @@ pub fn assign(
             return Err(Rejection::guard("WO-12.R3", format!("{cell} is not of class {need}")).with("class", need));
         }
     }
+    let mut warnings = Vec::new();
+    if let Some(cell) = p.cell_id.as_ref().or(op.cell_id.as_ref()) {
+        for (i, name) in operators.iter().enumerate() {
+            let Some(skill) = skill_lacking(facts, &case.order.site_id, cell, name) else { continue };
+            if settings(facts, ctx).skills_required {
+                let message = format!("{name} lacks the skill {skill} that {cell} asks for");
+                return Err(Rejection::guard("WO-12.R2", message).at(format!("payload.operators[{i}]")));
+            }
+            warnings.push(unskilled_warning(name, skill));
+        }
+    }
     let assigned = OperationAssignedV1 { op: p.op, cell_id: p.cell_id.clone(), operators, crew: p.crew.clone() };
-    Ok(case.decided(role, vec![assigned.into()]))
+    Ok(Decision { warnings, ..case.decided(role, vec![assigned.into()]) })
 }
 
 /// Decides WO-13: not for whoever is at work on it.

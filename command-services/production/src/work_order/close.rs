@@ -125,8 +125,14 @@ fn explained(
     Ok((!lines.is_empty()).then_some(MaterialVarianceExplainedV1 { lines }))
 }
 
-/// WO-18.R3: sessions that were ended because nobody had wait for somebody to say when they ended.
+/// WO-18.R3: sessions that were ended because nobody had wait for somebody to say when they ended,
+/// and open nonconformances for what becomes of their pieces.
 fn no_correction_pending(order: &WorkOrder) -> Result<(), Rejection> {
+    let open: Vec<String> = order.quality.open_ncrs().map(|(id, _)| id.to_string()).collect();
+    if !open.is_empty() {
+        let message = "close the nonconformances of this order first";
+        return Err(Rejection::guard("WO-18.R3", message).with("nonconformances", open));
+    }
     let pending: Vec<String> =
         order.sessions().filter(|(_, s)| s.overdue).map(|(_, s)| s.session_id.to_string()).collect();
     if pending.is_empty() {

@@ -4,10 +4,11 @@ use mw_contract::command::work_order::CompleteWorkOrder;
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::parts::MaterialVarianceV1;
 use mw_contract::event::work_order::WorkOrderCompletedV1;
-use mw_contract::{CommandType, InspectionPlan, Rejection, Sealed, Tracking, UnitResult};
+use mw_contract::{CommandType, Rejection, Sealed, Tracking, UnitResult};
 
 use crate::facts::Production;
 use crate::invariants::i4_holds;
+use crate::quality::is_inspected;
 use crate::rules::{Case, Holds, authorise, not_before, settings};
 use crate::state::{Operation, ProductionState, WorkOrder};
 
@@ -44,6 +45,11 @@ pub fn decide(
             .with("tolerated", may_miss.to_string()));
     }
     check_inspections(order, "WO-16.R4")?;
+    let open: Vec<String> = order.quality.open_ncrs().map(|(id, _)| id.to_string()).collect();
+    if !open.is_empty() {
+        let message = "close the nonconformances of this order first";
+        return Err(Rejection::guard("WO-16.R5", message).with("nonconformances", open));
+    }
     check_tracking(order, "WO-16.R6")?;
     if !order.rework_open().is_zero() {
         return Err(Rejection::guard("WO-16.R7", "pieces still wait for rework: report what became of them")
@@ -76,10 +82,10 @@ pub(crate) fn check_end(order: &WorkOrder, ctx: &DecisionContext<'_>) -> Result<
     }
 }
 
-/// WO-16.R4. No event can record an inspection yet, so a demanded result is never there.
+/// WO-16.R4: the inspections that are demanded were passed.
 pub(crate) fn check_inspections(order: &WorkOrder, rule: &'static str) -> Result<(), Rejection> {
-    let demanded = order.operations.iter().filter(|o| o.inspection != InspectionPlan::None && !o.skipped);
-    let uninspected: Vec<u16> = demanded.map(|o| o.op).collect();
+    let uninspected: Vec<u16> =
+        order.operations.iter().filter(|o| !o.skipped && !is_inspected(order, o)).map(|o| o.op).collect();
     if uninspected.is_empty() {
         return Ok(());
     }

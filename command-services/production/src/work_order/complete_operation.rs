@@ -7,10 +7,11 @@ use mw_contract::command::work_order::CompleteOperation;
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::parts::TotalsV1;
 use mw_contract::event::work_order::OperationCompletedV1;
-use mw_contract::{CommandType, Event, InspectionPlan, OperationState, PauseCause, Qty, Rejection, Role};
+use mw_contract::{CommandType, Event, OperationState, PauseCause, Qty, Rejection, Role};
 
 use crate::facts::Production;
 use crate::invariants::input_with_scrap;
+use crate::quality::is_inspected;
 use crate::rules::{Case, Holds, authorise};
 use crate::state::{Operation, ProductionState, Session};
 use crate::times;
@@ -49,8 +50,7 @@ pub fn decide(
         let message = format!("{short} pieces are missing: report them, or complete with confirm_shortfall");
         return Err(Rejection::guard("WO-32.R2", message).with("missing", short.to_string()));
     }
-    // No event can record an inspection yet, so a demanded result is never there.
-    if op.inspection != InspectionPlan::None {
+    if !is_inspected(case.order, op) {
         return Err(Rejection::guard("WO-32.R3", format!("record the inspection of operation {} first", op.op)));
     }
     let mut events: Vec<Event> = said.map(|r| reported(&case, r)).unwrap_or_default();

@@ -204,15 +204,16 @@ mod tests {
         let x = data(&d, 1);
         assert_eq!((&x["consumption_id"], &x["source"]), (&json!(e(1)), &json!("backflush")));
         assert_eq!((x["lines"].as_array().unwrap().len(), &x["lines"][0]["qty"]), (1, &json!("2.5")));
-        // Pieces that come back from rework were counted when they were made.
+        // Pieces count when they are good or scrap, so those in rework do when they come back.
         let back = json!({"op": 10, "report_id": e(2), "source": "rework", "good": 2});
-        assert_eq!(names(&w.lead("work-order.report-quantity", id, back).unwrap()), ["OperationQuantityReported"]);
+        let d = w.lead("work-order.report-quantity", id, back).unwrap();
+        assert_eq!(data(&d, 1)["lines"][0]["qty"], "1");
         // A correction takes along what it had used up.
         let less = json!({"report_id": e(1), "good": 1, "reason": "wrong_data", "scrap": [{"qty": 1, "reason": "surface"}],
             "rework": [{"qty": 2, "reason": "surface"}]});
         let d = w.lead("work-order.correct-report", id, less).unwrap();
         assert_eq!(names(&d), ["OperationReportCorrected", "MaterialConsumptionCorrected"]);
         assert_eq!((&data(&d, 1)["lines"][0]["old"], &data(&d, 1)["lines"][0]["new"]), (&json!("2.5"), &json!("1")));
-        assert_eq!(w.order(id).material.line(1).backflushed.to_string(), "1");
+        assert_eq!(w.order(id).material.line(1).backflushed.to_string(), "2");
     }
 }

@@ -8,7 +8,7 @@ use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::parts::{DeltaV1, QuantitiesV1, ReasonQtyV1, TotalsV1};
 use mw_contract::event::work_order::OperationReportCorrectedV1;
 use mw_contract::reference::catalogues;
-use mw_contract::{Change, CommandType, Qty, QuantitySource, Rejection, Sealed, WorkOrderState};
+use mw_contract::{Change, CommandType, EntityId, Qty, QuantitySource, ReasonCode, Rejection, Sealed, WorkOrderState};
 
 use crate::evolve::correct_report;
 use crate::facts::{Production, SerialStatus};
@@ -55,27 +55,52 @@ pub fn decide(
         let message = "each good piece of a completed order bears a serial number: void or register units first";
         return Err(Rejection::guard("WO-33.R3", message));
     }
-    let totals = after.operation(report.op).unwrap_or(op);
-    let delta = |f: fn(&QuantitiesV1) -> Qty| Change::between(f(&report.says), f(&new));
-    let event = OperationReportCorrectedV1 {
-        report_id: p.report_id,
-        op: report.op,
-        source: report.source,
-        old: report.says.clone(),
-        delta: DeltaV1 { good: delta(|q| q.good), scrap: delta(|q| sum(&q.scrap)), rework: delta(|q| sum(&q.rework)) },
-        new,
-        totals: TotalsV1 { good: totals.good, scrap: totals.scrap, rework_open: totals.rework_open },
-        reason: reason.clone(),
-        corrects_event_id: report.event_id,
-        note: p.note.as_ref().map(Sealed::plain),
-    };
-    let pieces = |q: &QuantitiesV1| q.good + sum(&q.scrap);
-    let (old, new) = (pieces(&event.old), pieces(&event.new));
-    let used = match report.source {
-        QuantitySource::Fresh => correct_backflush(order, report.op, p.report_id, old, new),
-        QuantitySource::Rework => None,
-    };
-    Ok(case.decided(role, std::iter::once(event.into()).chain(used).collect()))
+    let (old, now) = (pieces_of(&report.says), pieces_of(&new));
+    let used = correct_backflush(order, report.op, p.report_id, old, now);
+    let note = p.note.as_ref().map(Sealed::plain);
+    let correction = Correction { report_id: p.report_id, report, new, reason: reason.clone(), note };
+    Ok(case.decided(role, std::iter::once(correction.event(&after).into()).chain(used).collect()))
+}
+
+/// What a report says from now on.
+pub(crate) struct Correction<'a> {
+    pub report_id: EntityId,
+    /// As it was.
+    pub report: &'a Report,
+    pub new: QuantitiesV1,
+    pub reason: ReasonCode,
+    pub note: Option<Sealed>,
+}
+
+impl Correction<'_> {
+    /// Its event; `after` is the order with it.
+    pub fn event(self, after: &WorkOrder) -> OperationReportCorrectedV1 {
+        let (report, new) = (self.report, self.new);
+        let delta = |f: fn(&QuantitiesV1) -> Qty| Change::between(f(&report.says), f(&new));
+        let totals =
+            after.operation(report.op).map(|o| TotalsV1 { good: o.good, scrap: o.scrap, rework_open: o.rework_open });
+        OperationReportCorrectedV1 {
+            report_id: self.report_id,
+            op: report.op,
+            source: report.source,
+            old: report.says.clone(),
+            delta: DeltaV1 {
+                good: delta(|q| q.good),
+                scrap: delta(|q| sum(&q.scrap)),
+                rework: delta(|q| sum(&q.rework)),
+            },
+            new,
+            totals: totals.unwrap_or_default(),
+            reason: self.reason,
+            corrects_event_id: report.event_id,
+            note: self.note,
+        }
+    }
+}
+
+/// Pieces that a report counts as made, which is what backflush follows.
+pub(crate) fn pieces_of(q: &QuantitiesV1) -> Qty {
+    q.good + sum(&q.scrap)
 }
 
 /// Only what there is some of: all zero takes the report back.

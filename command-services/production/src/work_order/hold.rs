@@ -11,7 +11,7 @@ use crate::rules::{Case, Holds, authorise, authorise_if, need_reason, not_before
 use crate::state::ProductionState;
 
 /// The reason that only quality may lift besides those who lead.
-const QUALITY_HOLD: &str = "quality_hold";
+pub(crate) const QUALITY_HOLD: &str = "quality_hold";
 
 /// Decides WO-14. R1: whoever is at work stops at the time of the hold.
 pub fn hold(
@@ -50,6 +50,11 @@ pub fn resume(
     };
     let quality = hold.reason.as_str() == QUALITY_HOLD;
     let role = authorise_if(ctx, Holds::default(), |r| r != Role::QualityInspector || quality)?;
+    let open: Vec<String> = case.order.quality.open_ncrs().map(|(id, _)| id.to_string()).collect();
+    if quality && !open.is_empty() {
+        let message = "close the nonconformances of this order first";
+        return Err(Rejection::guard("WO-15.R1", message).with("nonconformances", open));
+    }
     not_before(ctx.occurred_at, hold.since, "the hold would end before it began")?;
     let resumed = WorkOrderResumedV1 {
         to_state: hold.resume_state,
@@ -92,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn wo_14_r1_no_session_ends_before_it_began() {
+    fn g3_no_session_ends_before_it_began() {
         let mut w = World::new();
         let id = w.running_bracket(5);
         let p = json!({"reason": "quality_hold"});

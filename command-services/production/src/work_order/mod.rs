@@ -14,10 +14,13 @@ pub mod consumption;
 pub mod correct_report;
 pub mod correct_session;
 pub mod create;
+pub mod disposition;
 pub mod hold;
+pub mod inspection;
 pub mod issue_material;
 pub mod link;
 pub mod lot;
+pub mod nonconformance;
 pub mod note;
 pub mod pause_operation;
 pub mod plan;
@@ -42,7 +45,6 @@ use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::{Command, Rejection};
 
 use crate::facts::Production;
-use crate::rules::Case;
 use crate::state::ProductionState;
 
 /// Decides a command on a work order.
@@ -100,9 +102,11 @@ pub fn decide(
         Command::WorkOrderRecordConsumption(p) => consumption::decide(facts, state, p, ctx),
         Command::WorkOrderApproveSubstitute(p) => substitute::decide(facts, state, p, ctx),
         Command::WorkOrderAmendGenealogy(p) => amend_genealogy::decide(facts, state, p, ctx),
-        other => {
-            Case::open(facts, state, other.command_type(), ctx)?;
-            Err(crate::foreign(other))
-        }
+        Command::WorkOrderRecordInspection(p) => inspection::decide(facts, state, p, ctx),
+        Command::WorkOrderRaiseNonconformance(p) => nonconformance::raise(facts, state, p, ctx),
+        Command::WorkOrderDispositionNonconformance(p) => disposition::decide(facts, state, p, ctx),
+        Command::WorkOrderCloseNonconformance(p) => nonconformance::close(facts, state, p, ctx),
+        Command::WorkOrderReturnNonconformance(p) => nonconformance::take_back(facts, state, p, ctx),
+        other => Err(crate::foreign(other)),
     }
 }

@@ -4,7 +4,7 @@ use mw_contract::command::work_order::PauseOperation;
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::work_order::OperationPausedV1;
 use mw_contract::reference::catalogues;
-use mw_contract::{CommandType, Event, PauseCause, Rejection, Sealed, Seconds};
+use mw_contract::{CommandType, Event, PauseCause, Rejection, Role, Sealed, Seconds};
 
 use crate::facts::Production;
 use crate::rules::{Case, Holds, authorise, need_reason};
@@ -37,7 +37,8 @@ pub fn decide(
     let paused = OperationPausedV1 {
         op: op.op,
         session_id: p.session_id,
-        cause: PauseCause::Pause,
+        // PM-9: nobody had ended it.
+        cause: if role == Role::System { PauseCause::Overdue } else { PauseCause::Pause },
         reason: Some(reason.clone()),
         loss_category: entry.entry().and_then(|e| e.loss_category),
         session_duration: Seconds::between(session.started_at, ctx.occurred_at),

@@ -4,11 +4,11 @@ use mw_contract::command::work_order::ReleaseWorkOrder;
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::parts::ShortageV1;
 use mw_contract::event::work_order::WorkOrderReleasedV1;
-use mw_contract::{CommandType, Rejection, Sealed};
+use mw_contract::{CommandType, LinkKind, LinkRelation, OriginKind, Rejection, Sealed};
 
 use crate::facts::Production;
 use crate::rules::{Case, Holds, authorise, settings};
-use crate::state::{ProductionState, WorkOrder};
+use crate::state::{Link, ProductionState, WorkOrder};
 
 /// Decides WO-06.
 pub fn decide(
@@ -22,6 +22,7 @@ pub fn decide(
     let case = Case::open(facts, state, CommandType::WorkOrderRelease, ctx)?;
     let order = case.order;
     check_revision(facts, order)?;
+    check_ticket(order)?;
     let homeless: Vec<u16> = order
         .operations
         .iter()
@@ -64,6 +65,19 @@ fn check_revision(facts: &Production, order: &WorkOrder) -> Result<(), Rejection
 
 /// Lines that must be reserved or issued before the release. No event can reserve or issue yet,
 /// so each of them is missing in full.
+/// WO-06.R4: the ticket that asked for the order does not block it. Tickets are another context's;
+/// a cancelled one reaches the order as a link.
+fn check_ticket(order: &WorkOrder) -> Result<(), Rejection> {
+    let blocked = |l: &Link| {
+        l.kind == LinkKind::Ticket && l.relation == LinkRelation::Blocks && order.origin.id.as_ref() == Some(&l.id)
+    };
+    if order.origin.kind == OriginKind::Ticket && order.links.iter().any(blocked) {
+        let message = "the ticket that asked for this order was cancelled: cancel the order too";
+        return Err(Rejection::guard("WO-06.R4", message));
+    }
+    Ok(())
+}
+
 fn shortages(order: &WorkOrder) -> Vec<ShortageV1> {
     let missing = |l: &mw_contract::event::parts::BomLineV1| {
         let missing_qty = order.required(l)?.less(order.material.covered(l.line_no));
@@ -84,6 +98,18 @@ mod tests {
         let id = w.bracket_with(4, more);
         w.planner("work-order.plan", id, World::plan_payload()).unwrap();
         id
+    }
+
+    #[test]
+    fn wo_06_r4_not_when_the_ticket_that_asked_was_cancelled() {
+        let mut w = World::new();
+        let origin = json!({"order_type": "replacement", "origin": {"kind": "ticket", "id": "T-1"}});
+        let id = planned(&mut w, origin);
+        let link = |ticket: &str| json!({"kind": "ticket", "id": ticket, "relation": "blocks"});
+        w.planner("work-order.link", id, link("T-2")).unwrap();
+        w.ask(&crate::fixture::planner(), "work-order.release", id, json!({})).unwrap();
+        w.planner("work-order.link", id, link("T-1")).unwrap();
+        assert_eq!(rule(w.planner("work-order.release", id, json!({}))), "WO-06.R4");
     }
 
     #[test]

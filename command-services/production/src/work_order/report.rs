@@ -106,11 +106,8 @@ impl<'a> Increments<'a> {
 
 /// A report and what it uses up.
 pub(crate) fn reported(case: &Case<'_>, report: OperationQuantityReportedV1) -> Vec<Event> {
-    let pieces = match report.source {
-        QuantitySource::Fresh => report.good + report.scrap.iter().map(|s| s.qty).sum(),
-        // They were counted when they were made.
-        QuantitySource::Rework => Qty::ZERO,
-    };
+    // Also what comes back from rework: it was not counted when it was sent there.
+    let pieces = report.good + report.scrap.iter().map(|s| s.qty).sum();
     let used = backflush(case.order, report.op, report.report_id, pieces);
     std::iter::once(report.into()).chain(used).collect()
 }

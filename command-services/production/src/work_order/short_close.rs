@@ -39,9 +39,15 @@ pub fn decide(
     if processed.is_zero() {
         return Err(Rejection::guard("WO-17.R1", "no piece was reported on this order: cancel it instead"));
     }
-    if !order.rework_open().is_zero() {
-        return Err(Rejection::guard("WO-17.R2", "pieces still wait for rework: report what became of them")
-            .with("rework_open", order.rework_open().to_string()));
+    // What waits for rework may be settled by a nonconformance; others are settled before.
+    let open: Qty = order.quality.open_ncrs().map(|(_, n)| n.qty).sum();
+    if order.rework_open() > open {
+        let message = "pieces still wait for rework: report what became of them, or raise a nonconformance";
+        return Err(Rejection::guard("WO-17.R2", message).with("rework_open", order.rework_open().to_string()));
+    }
+    if open > order.rework_open() {
+        let message = "close the nonconformances of this order first";
+        return Err(Rejection::guard("WO-17.R3", message));
     }
     complete::check_inspections(order, "WO-17.R3")?;
     complete::check_tracking(order, "WO-17.R3")?;

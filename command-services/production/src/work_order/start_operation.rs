@@ -2,18 +2,23 @@
 //!
 //! A start opens a session on an operation that is ready, running or paused; a further operator
 //! joins with it. A resumption goes on with what was paused: the operation itself, or, while
-//! others run it, the operator's own paused session. R6 (certificates) waits for its facts.
+//! others run it, the operator's own paused session. Material that is missing is a warning.
 
 use mw_contract::command::work_order::{ResumeOperation, StartOperation};
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::work_order::{OperationResumedV1, OperationStartedV1, WorkOrderStartedV1};
 use mw_contract::{
-    AccountName, CellId, CommandType, EntityId, Event, InspectionPlan, OperationState, Rejection, Role, Seconds,
-    SessionKind,
+    AccountName, CellId, CommandType, EntityId, Event, OperationState, Rejection, Role, Seconds, SessionKind, Warning,
 };
 
 use crate::facts::Production;
-use crate::rules::{Case, Holds, all_valid, authorise, check_qty, exists, need_cell, not_before, settings};
+use crate::invariants::material_short;
+use crate::quality::first_piece_is_missing;
+use crate::rules::{
+    Case, Holds, all_valid, authorise, check_qty, exists, need_cell, not_before, settings, skill_lacking,
+    unskilled_warning,
+};
+use crate::state::WorkOrder;
 use crate::state::{Operation, ProductionState};
 
 /// Decides WO-28.
@@ -33,7 +38,7 @@ pub fn start(
         check_qty(&mut errors, case.order.uom.is_piece(), "payload.qty_planned", q);
     }
     all_valid(errors)?;
-    session.check(&case)?;
+    let warnings = session.check(&case)?;
     let operator = session.operator(ctx).clone();
     let started = OperationStartedV1 {
         op: op.op,
@@ -47,7 +52,7 @@ pub fn start(
     if case.order.actual_start.is_none() {
         events.push(WorkOrderStartedV1 { actual_start: ctx.occurred_at }.into());
     }
-    Ok(case.decided(role, events))
+    Ok(Decision { warnings, ..case.decided(role, events) })
 }
 
 /// Decides WO-30. Elapsed time is the sum of the sessions; it never starts again from zero.
@@ -72,7 +77,7 @@ pub fn resume(
     let cell = p.cell_id.as_ref().unwrap_or(&before.cell_id);
     let session = Begin { op, session_id: p.session_id, operator: p.operator.as_ref(), cell, kind: before.kind };
     let role = session.authorise(&case)?;
-    session.check(&case)?;
+    let warnings = session.check(&case)?;
     let paused_at = before.ended_at.unwrap_or(ctx.occurred_at);
     not_before(ctx.occurred_at, paused_at, "the pause would end before it began")?;
     let resumed = OperationResumedV1 {
@@ -82,7 +87,7 @@ pub fn resume(
         operator: operator.clone(),
         paused_for: Seconds::between(paused_at, ctx.occurred_at),
     };
-    Ok(case.decided(role, vec![resumed.into()]))
+    Ok(Decision { warnings, ..case.decided(role, vec![resumed.into()]) })
 }
 
 /// A session that is about to begin.
@@ -109,7 +114,7 @@ impl Begin<'_> {
     }
 
     /// WO-28.R1 to R7, for a start and a resumption alike.
-    fn check(&self, case: &Case<'_>) -> Result<(), Rejection> {
+    fn check(&self, case: &Case<'_>) -> Result<Vec<Warning>, Rejection> {
         let (op, facts, site) = (self.op, case.facts, &case.order.site_id);
         if case.order.sessions().any(|(_, s)| s.session_id == self.session_id) {
             return Err(exists(format!("session {} exists already", self.session_id)).at("payload.session_id"));
@@ -147,15 +152,24 @@ impl Begin<'_> {
         if settings(facts, case.ctx).one_session_per_operator && facts.sessions_of(operator) > 0 {
             return Err(Rejection::guard("WO-28.R5", format!("{operator} has another open session: pause that first")));
         }
-        // No event can record the first piece's inspection yet.
-        if op.inspection == InspectionPlan::FirstPiece
-            && self.kind == SessionKind::Run
-            && op.sessions.iter().any(|s| s.kind == SessionKind::Setup)
-        {
+        let unskilled = skill_lacking(facts, site, self.cell, operator);
+        if let Some(skill) = unskilled.filter(|_| settings(facts, case.ctx).skills_required) {
+            let message = format!("{operator} lacks the skill {skill} that {} asks for", self.cell);
+            return Err(Rejection::guard("WO-28.R6", message).with("skill", skill.as_str()));
+        }
+        if self.kind == SessionKind::Run && first_piece_is_missing(case.order, op) {
             return Err(Rejection::guard("WO-28.R7", "the first piece after the setup must pass its inspection first"));
         }
-        Ok(())
+        let lacks = unskilled.map(|skill| unskilled_warning(operator, skill));
+        Ok(lacks.into_iter().chain(material_missing(case.order, op)).collect())
     }
+}
+
+/// Work may begin without it, and somebody should know.
+fn material_missing(order: &WorkOrder, op: &Operation) -> Option<Warning> {
+    let lines = material_short(order, op);
+    let message = format!("material of lines {lines:?} is neither set aside nor issued");
+    (!lines.is_empty()).then(|| Warning { code: "material_missing".into(), message })
 }
 
 #[cfg(test)]
@@ -273,6 +287,68 @@ mod tests {
         assert_eq!(rule(start(&w, 10, "cell-1", id)), "WO-28.R3");
         w.lead("equipment.end-downtime", machine, json!({"downtime_id": crate::fixture::e(1)})).unwrap();
         start(&w, 10, "cell-1", id).unwrap();
+    }
+
+    #[test]
+    fn wo_28_r6_a_cell_may_ask_for_a_skill() {
+        let mut w = World::new();
+        let id = pumps(&mut w);
+        w.put("cell", "cell-1", json!({"line": "line-1", "skill": "welding"})).unwrap();
+        let skilled = json!({"name": "Skills", "entries": [{"code": "welding", "accounts": ["operator-1"]}]});
+        w.put("catalogue", "skills", skilled).unwrap();
+        let begin = |w: &World, who: &str| ask(w, &operator(who), id, json!({"cell_id": "cell-1"}));
+        assert!(begin(&w, "operator-1").unwrap().warnings.is_empty());
+        assert_eq!(begin(&w, "operator-2").unwrap().warnings[0].code, "skill_missing");
+        let site = json!({"name": "P", "time_zone": "Europe/Berlin", "settings": {"skills_required": true}});
+        w.put("site", "plant-1", site).unwrap();
+        begin(&w, "operator-1").unwrap();
+        assert_eq!(rule(begin(&w, "operator-2")), "WO-28.R6");
+        // WO-12.R2 asks for the same where somebody is assigned.
+        let assign = |who: &str| json!({"op": 10, "operators": [who], "cell_id": "cell-1"});
+        w.lead("work-order.assign", id, assign("operator-1")).unwrap();
+        assert_eq!(rule(w.lead("work-order.assign", id, assign("operator-2"))), "WO-12.R2");
+    }
+
+    #[test]
+    fn wo_28_r7_after_a_setup_the_first_piece_passes_first() {
+        let mut w = World::new();
+        let mut p = World::create_payload("bracket-10", 5);
+        p["routing"] = json!([{"op": 10, "name": "a", "cell_id": "cell-1", "inspection": "first_piece"}]);
+        let id = w.create(p);
+        w.release(id);
+        let setup = json!({"op": 10, "cell_id": "cell-1", "session_id": crate::fixture::e(60), "kind": "setup"});
+        w.lead("work-order.start-operation", id, setup).unwrap();
+        let run = |w: &World| ask(w, &operator("operator-1"), id, json!({}));
+        assert_eq!(rule(run(&w)), "WO-28.R7");
+        let inspect = |w: &mut World, verdict: &str| {
+            let n = w.fresh();
+            let p = json!({"inspection_id": crate::fixture::e(n), "op": 10, "kind": "first_piece", "sample_size": 1,
+                "verdict": verdict, "results": [{"characteristic": "width", "verdict": verdict}]});
+            w.run(&crate::fixture::inspector(), "work-order.record-inspection", id, p).unwrap();
+        };
+        inspect(&mut w, "fail");
+        assert_eq!(rule(run(&w)), "WO-28.R7");
+        inspect(&mut w, "pass");
+        run(&w).unwrap();
+        // Another setup asks for another first piece.
+        w.later(HOUR);
+        let again = json!({"op": 10, "cell_id": "cell-2", "session_id": crate::fixture::e(61), "kind": "setup",
+            "operator": "operator-3"});
+        w.put("cell", "cell-2", json!({"line": "line-1"})).unwrap();
+        w.lead("work-order.assign", id, json!({"op": 10, "cell_id": "cell-2"})).unwrap();
+        w.lead("work-order.start-operation", id, again).unwrap();
+        assert_eq!(rule(ask(&w, &operator("operator-1"), id, json!({"cell_id": "cell-2"}))), "WO-28.R7");
+    }
+
+    #[test]
+    fn wo_28_missing_material_is_a_warning() {
+        let mut w = World::new();
+        let id = w.with_material(5);
+        let begin = |w: &World| ask(w, &operator("operator-1"), id, json!({"cell_id": "cell-1"})).unwrap().warnings;
+        assert_eq!(begin(&w)[0].code, "material_missing");
+        let lines = json!([{"line_no": 1, "qty": 5, "from_location": "store"}]);
+        w.lead("work-order.issue-material", id, json!({"issue_id": crate::fixture::e(70), "lines": lines})).unwrap();
+        assert!(begin(&w).is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use mw_contract::command::work_order::RegisterUnit;
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::parts::{BomLineV1, ComponentV1};
 use mw_contract::event::work_order::UnitRegisteredV1;
-use mw_contract::{CommandType, Rejection, Text};
+use mw_contract::{CommandType, InspectionPlan, Rejection, Text, UnitResult};
 
 use crate::facts::{Production, SerialStatus};
 use crate::rules::{Case, Holds, all_valid, authorise, check_file, exists};
@@ -40,6 +40,15 @@ pub fn decide(
     if !missing.is_empty() && p.incomplete_reason.is_none() {
         return Err(Rejection::guard("WO-40.R3", "key components are missing: name them, or give incomplete_reason")
             .with("missing", missing));
+    }
+    if p.result == UnitResult::Good {
+        // WO-40.R4: a unit that failed, or was not looked at although each is, is not good.
+        let last = case.order.quality.last_of(&p.serial).map(|i| i.passed);
+        if last == Some(false) || (last.is_none() && op.inspection == InspectionPlan::Each) {
+            let message =
+                format!("{} has no passed inspection: record it, or register it with another result", p.serial);
+            return Err(Rejection::guard("WO-40.R4", message).at("payload.result"));
+        }
     }
     let registered = UnitRegisteredV1 {
         serial: p.serial.clone(),
@@ -111,7 +120,7 @@ fn matches(pattern: &str, serial: &str) -> bool {
 mod tests {
     use super::*;
     use crate::fixture::{HOUR, World, code, data, detail, device, lead, names, rule};
-    use mw_contract::{AggregateId, ErrorCode, Role, UnitResult};
+    use mw_contract::{AggregateId, ErrorCode, Role};
     use serde_json::{Value, json};
 
     fn payload(serial: &str, more: Value) -> Value {
@@ -131,6 +140,29 @@ mod tests {
         w.release(id);
         w.start(&lead(), id, 10, "cell-1");
         id
+    }
+
+    #[test]
+    fn wo_40_r4_a_unit_that_failed_is_not_good() {
+        let mut w = World::new();
+        let mut p = World::create_payload("bracket-10", 5);
+        p["routing"] = json!([{"op": 10, "name": "a", "cell_id": "cell-1", "inspection": "each"}]);
+        let id = w.create(p);
+        w.release(id);
+        w.start(&lead(), id, 10, "cell-1");
+        let inspect = |w: &mut World, verdict: &str| {
+            let n = w.fresh();
+            let p = json!({"inspection_id": crate::fixture::e(n), "op": 10, "kind": "in_process", "sample_size": 1,
+                "serials": ["S-1"], "verdict": verdict, "results": [{"characteristic": "leak", "verdict": verdict}]});
+            w.run(&crate::fixture::inspector(), "work-order.record-inspection", id, p).unwrap();
+        };
+        let good = |w: &mut World| w.lead("work-order.register-unit", id, payload("S-1", json!({})));
+        assert_eq!(rule(good(&mut w)), "WO-40.R4");
+        inspect(&mut w, "fail");
+        assert_eq!(rule(good(&mut w)), "WO-40.R4");
+        inspect(&mut w, "pass");
+        good(&mut w).unwrap();
+        w.lead("work-order.register-unit", id, payload("S-2", json!({"result": "scrap"}))).unwrap();
     }
 
     #[test]
