@@ -112,7 +112,7 @@ impl Projection for ProductionViews {
                     };
                     self.work_order(tx, commit, stored.event.stream.id, event, meta)?
                 }
-                _ => Vec::new(),
+                _ => crate::words::changes(event),
             };
             reference(tx, event)?;
             trail::event(tx, commit, idx, stored, event, &changes)?;
@@ -175,8 +175,11 @@ impl ProductionViews {
         let seq = c.order.seq;
         let mut changes: Vec<Change> =
             before.changes(&c.order.header).into_iter().map(|(f, old, new)| (f.to_owned(), old, new)).collect();
-        if let Event::WorkOrderAmended(e) = event {
-            changes = e.changed.iter().map(|(f, c)| (f.clone(), c.old.clone(), c.new.clone())).collect();
+        let named = crate::words::changes(event);
+        if matches!(event, Event::WorkOrderAmended(_)) {
+            changes = named;
+        } else {
+            changes.extend(named);
         }
         note(tx, commit, seq, event, meta)?;
         rows(tx, seq, event, meta)?;
@@ -393,7 +396,7 @@ impl Projection for TrailViews {
     fn apply(&mut self, tx: &Connection, commit: &StoredCommit, events: &[Event]) -> Result<(), ApplyError> {
         trail::outcome(tx, self.0, commit)?;
         for (idx, (stored, event)) in commit.events.iter().zip(events).enumerate() {
-            trail::event(tx, commit, idx, stored, event, &[])?;
+            trail::event(tx, commit, idx, stored, event, &crate::words::changes(event))?;
         }
         Ok(())
     }
