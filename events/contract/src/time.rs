@@ -163,6 +163,16 @@ pub struct BadDate;
 const EPOCH: jiff::civil::Date = jiff::civil::Date::constant(1970, 1, 1);
 
 impl Date {
+    /// The first moment of the day in an IANA time zone, and the first of the next one; in UTC
+    /// where nobody knows the zone.
+    pub fn span_in(self, time_zone: &str) -> (Instant, Instant) {
+        let zone = jiff::tz::TimeZone::get(time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+        let first = |d: jiff::civil::Date| {
+            d.to_zoned(zone.clone()).map_or(Instant(LAST), |z| Instant::clamped(z.timestamp().as_millisecond()))
+        };
+        (first(self.0), self.0.tomorrow().map_or(Instant(LAST), first))
+    }
+
     fn days(self) -> i32 {
         // A span between two days of the range is whole days, far below what an i32 holds.
         (self.0 - EPOCH).get_days()
@@ -254,6 +264,17 @@ mod tests {
             let bytes = bincode::encode_to_vec(days, config).unwrap();
             assert!(bincode::decode_from_slice::<Date, _>(&bytes, config).is_err());
         }
+    }
+
+    #[test]
+    fn a_day_lasts_as_long_as_its_time_zone_says() {
+        let span = |d: &str, z: &str| {
+            let (a, b) = d.parse::<Date>().unwrap().span_in(z);
+            format!("{a} {b}")
+        };
+        let summer = "2026-03-28T23:00:00.000Z 2026-03-29T22:00:00.000Z";
+        assert_eq!(span("2026-03-29", "Europe/Berlin"), summer);
+        assert_eq!(span("2026-03-29", "Moon/Crater"), "2026-03-29T00:00:00.000Z 2026-03-30T00:00:00.000Z");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! accepted.
 
 use mw_contract::commit::Outcome;
-use mw_contract::{AggregateId, AggregateKind, ErrorCode, Event, Instant, Rejection, Role, Sealed, StoredCommit};
+use mw_contract::{AggregateId, AggregateKind, ErrorCode, Event, Instant, Rejection, Role, StoredCommit};
 use mw_projection::ApplyError;
 use rusqlite::{Connection, params};
 
@@ -36,11 +36,10 @@ pub(crate) fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
             recorded_at INTEGER NOT NULL, occurred_at INTEGER NOT NULL, role INTEGER, device TEXT, site TEXT,
             command_type TEXT NOT NULL, aggregate_id BLOB, code TEXT NOT NULL, message TEXT NOT NULL,
             details TEXT, state TEXT NOT NULL, settled_at INTEGER, settled_by TEXT, reason TEXT,
-            resolved_by BLOB, note_key BLOB, note_bytes BLOB, PRIMARY KEY (command_id, account)
+            resolved_by BLOB, PRIMARY KEY (command_id, account)
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE dismissal (
-            command_id BLOB PRIMARY KEY, at INTEGER NOT NULL, account TEXT NOT NULL, reason TEXT NOT NULL,
-            note_key BLOB, note_bytes BLOB
+            command_id BLOB PRIMARY KEY, at INTEGER NOT NULL, account TEXT NOT NULL, reason TEXT NOT NULL
          ) STRICT, WITHOUT ROWID;",
     )
 }
@@ -78,13 +77,9 @@ pub(crate) fn commit(
     }
     for (stored, event) in commit.events.iter().zip(events) {
         let (AggregateKind::Inbox, Event::InboxItemDismissed(e)) = (stored.event.stream.kind, event) else { continue };
-        let (key, bytes) = match &e.note {
-            Some(Sealed::Cipher { key_id, bytes }) => (Some(*key_id.as_bytes()), Some(bytes)),
-            _ => (None, None),
-        };
         let id = stored.event.stream.id;
         let (at, by, reason) = (h.recorded_at.millis(), h.account.as_str(), e.reason.as_str());
-        tx.prepare_cached("INSERT OR REPLACE INTO dismissal VALUES (?1,?2,?3,?4,?5,?6)")?.execute(params![
+        tx.prepare_cached("INSERT OR REPLACE INTO dismissal VALUES (?1,?2,?3,?4)")?.execute(params![
             id.as_bytes(),
             at,
             by,
@@ -93,10 +88,9 @@ pub(crate) fn commit(
             bytes
         ])?;
         tx.prepare_cached(
-            "UPDATE inbox SET state = 'dismissed', settled_at = ?2, settled_by = ?3, reason = ?4, note_key = ?5,
-             note_bytes = ?6 WHERE command_id = ?1 AND state = 'open'",
+            "UPDATE inbox SET state = 'dismissed', settled_at = ?2, settled_by = ?3, reason = ?4 WHERE command_id = ?1 AND state = 'open'",
         )?
-        .execute(params![id.as_bytes(), at, by, reason, key, bytes])?;
+        .execute(params![id.as_bytes(), at, by, reason])?;
     }
     Ok(())
 }
@@ -130,7 +124,7 @@ fn put(tx: &Connection, commit: &StoredCommit, refusal: &Rejection, kind: &str) 
     let h = &commit.head;
     tx.prepare_cached(
         "INSERT OR REPLACE INTO inbox VALUES
-         (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,'open',NULL,NULL,NULL,NULL,NULL,NULL)",
+         (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,'open',NULL,NULL,NULL,NULL)",
     )?
     .execute(params![
         h.command_id.as_bytes(),

@@ -86,7 +86,7 @@ impl Order {
             Event::MaterialIssued(e) => {
                 for l in &e.lines {
                     let m = self.material(l.line_no);
-                    m.issued = m.issued + l.qty;
+                    m.issued += l.qty;
                     if let Some(id) = l.reservation_id {
                         self.unreserve(id, l.qty);
                     }
@@ -95,15 +95,15 @@ impl Order {
             Event::MaterialReturned(e) => {
                 for l in &e.lines {
                     let m = self.material(l.line_no);
-                    m.returned = m.returned + l.qty;
+                    m.returned += l.qty;
                 }
             }
             Event::MaterialConsumed(e) => {
                 for l in &e.lines {
                     let m = self.material(l.line_no);
-                    m.consumed = m.consumed + l.qty;
+                    m.consumed += l.qty;
                     if e.source == ConsumptionSource::Backflush {
-                        m.backflushed = m.backflushed + l.qty;
+                        m.backflushed += l.qty;
                     }
                 }
             }
