@@ -168,7 +168,8 @@ impl Date {
     pub fn span_in(self, time_zone: &str) -> (Instant, Instant) {
         let zone = jiff::tz::TimeZone::get(time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
         let first = |d: jiff::civil::Date| {
-            d.to_zoned(zone.clone()).map_or(Instant(LAST), |z| Instant::clamped(z.timestamp().as_millisecond()))
+            d.to_zoned_datetime(zone.clone())
+                .map_or(Instant(LAST), |z| Instant::clamped(z.timestamp().as_millisecond()))
         };
         (first(self.0), self.0.tomorrow().map_or(Instant(LAST), first))
     }

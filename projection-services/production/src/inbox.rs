@@ -84,11 +84,10 @@ pub(crate) fn commit(
             at,
             by,
             reason,
-            key,
-            bytes
         ])?;
         tx.prepare_cached(
-            "UPDATE inbox SET state = 'dismissed', settled_at = ?2, settled_by = ?3, reason = ?4 WHERE command_id = ?1 AND state = 'open'",
+            "UPDATE inbox SET state = 'dismissed', settled_at = ?2, settled_by = ?3, reason = ?4
+             WHERE command_id = ?1 AND state = 'open'",
         )?
         .execute(params![id.as_bytes(), at, by, reason])?;
     }

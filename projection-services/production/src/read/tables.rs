@@ -398,7 +398,7 @@ pub static INBOX: Table = Table {
     filters: &[
         narrow("state", INBOX_STATE, Takes::Words(inbox_states), "what became of it; open unless given"),
         narrow("kind", "i.kind", Takes::Words(inbox_kinds), "why it is here"),
-        narrow("site", "i.site", Takes::Codes, "sites"),
+        narrow("site", "i.site", SITE, "sites"),
         narrow("device", "i.device", Takes::Codes, "devices"),
         narrow("user", "i.account", Takes::Codes, "accounts that sent the command"),
     ],
