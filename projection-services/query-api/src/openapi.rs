@@ -7,7 +7,6 @@ use axum::response::Response;
 use mw_contract::{ReferenceKind, Reply, ids};
 use mw_production_views::columns::{FIELDS, Field, Kind};
 use mw_production_views::read::board::CARDS;
-use mw_production_views::read::filter::{FILTERS, allowed};
 use mw_production_views::read::tables::{INBOX, QUALITY, QUEUE, SCHEDULE, SHORTAGES};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -54,11 +53,8 @@ fn operation(r: &Route) -> Value {
         .collect();
     for p in (r.params)() {
         let mut schema = json!({"type": p.kind});
-        if let Some(f) = FILTERS.iter().find(|f| f.name == p.name && r.path == "/v1/work-orders") {
-            let values = allowed(f.takes);
-            if !values.is_empty() {
-                schema["examples"] = json!(values);
-            }
+        if !p.values.is_empty() {
+            schema["examples"] = json!(p.values);
         }
         parameters.push(json!({"name": p.name, "in": "query", "description": p.about, "schema": schema}));
     }

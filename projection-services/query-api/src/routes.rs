@@ -4,7 +4,7 @@
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
 use mw_production_views::read::board::CARDS;
-use mw_production_views::read::filter::FILTERS;
+use mw_production_views::read::filter::{FILTERS, allowed};
 use mw_production_views::read::table::Table;
 use mw_production_views::read::tables::{INBOX, QUALITY, QUEUE, SCHEDULE, SHORTAGES};
 
@@ -20,6 +20,8 @@ pub struct Param {
     pub about: &'static str,
     /// Its JSON Schema type.
     pub kind: &'static str,
+    /// The values that it takes, where they are few and known beforehand.
+    pub values: Vec<String>,
 }
 
 /// A route.
@@ -39,8 +41,8 @@ pub struct Route {
     handler: fn() -> MethodRouter<State>,
 }
 
-const fn param(name: &'static str, kind: &'static str, about: &'static str) -> Param {
-    Param { name, about, kind }
+fn param(name: &'static str, kind: &'static str, about: &'static str) -> Param {
+    Param { name, about, kind, values: Vec::new() }
 }
 
 fn none() -> Vec<Param> {
@@ -61,11 +63,11 @@ fn paging() -> Vec<Param> {
 }
 
 fn list() -> Vec<Param> {
-    sorted(FILTERS.iter().map(|f| param(f.name, "string", f.about)).collect())
+    sorted(FILTERS.iter().map(|f| Param { values: allowed(f.takes), ..param(f.name, "string", f.about) }).collect())
 }
 
 fn of(table: &Table) -> Vec<Param> {
-    sorted(table.filters.iter().map(|f| param(f.name, "string", f.about)).collect())
+    sorted(table.filters.iter().map(|f| Param { values: f.allowed(), ..param(f.name, "string", f.about) }).collect())
 }
 
 fn schedule() -> Vec<Param> {

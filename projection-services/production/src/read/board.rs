@@ -9,7 +9,7 @@ use serde_json::json;
 use super::list::{Direction, Format};
 use super::table::{Query, Table, Takes};
 use super::tables::{LINE, PRODUCT, SITE, narrow, priorities, states};
-use crate::columns::{Kind, field};
+use crate::columns::{Kind, LATENESS, field};
 
 /// Who works on it now.
 const OPERATORS: &str =
@@ -62,9 +62,6 @@ pub static CARDS: Table = Table {
     order: (&["w.priority", "COALESCE(w.planned_start, 9007199254740991)"], Direction::Ascending),
     key: &["w.seq"],
 };
-
-/// Behind its due date, or finished behind it; null for a cancelled one.
-const LATENESS: &str = "(CASE w.state WHEN 8 THEN NULL ELSE COALESCE(w.ended_at, p.now) - w.due_at END)";
 
 /// What the lanes are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

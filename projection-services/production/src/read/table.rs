@@ -269,6 +269,8 @@ impl Table {
         for f in &q.filters {
             f.apply(conn, &mut sql, self.site)?;
         }
+        // Expressions that the list of work orders has too.
+        sql.text = sql.text.replace(":now", "p.now");
         Ok(sql)
     }
 

@@ -65,15 +65,17 @@ pub(super) const PRODUCT: Takes = Takes::Reference(ReferenceKind::Product);
 
 /// Ready and first in the queue of its cell is loaded (invariant I7). The state of the cell itself
 /// is not looked at.
-const LOADED: &str = "(CASE WHEN o.ready = 1 AND o.cell IS NOT NULL AND NOT EXISTS (
+macro_rules! loaded {
+    () => {
+        "(CASE WHEN o.ready = 1 AND o.cell IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM operation x WHERE x.cell = o.cell AND x.open = 1 AND x.ready = 1
     AND (x.priority, COALESCE(x.planned_start, 0), x.seq, x.op)
-      < (o.priority, COALESCE(o.planned_start, 0), o.seq, o.op)) THEN 2 ELSE o.ready END)";
+      < (o.priority, COALESCE(o.planned_start, 0), o.seq, o.op)) THEN 2 ELSE o.ready END)"
+    };
+}
 
-const READINESS_RANK: &str = "(CASE WHEN o.ready = 1 AND o.cell IS NOT NULL AND NOT EXISTS (
-    SELECT 1 FROM operation x WHERE x.cell = o.cell AND x.open = 1 AND x.ready = 1
-    AND (x.priority, COALESCE(x.planned_start, 0), x.seq, x.op)
-      < (o.priority, COALESCE(o.planned_start, 0), o.seq, o.op)) THEN 0 ELSE 2 - COALESCE(o.ready, 0) END)";
+/// Loaded first, then ready, then waiting.
+const READINESS_RANK: &str = concat!("(2 - COALESCE(", loaded!(), ", 0))");
 
 const MINE: &str = "(EXISTS (SELECT 1 FROM json_each(o.assigned) a WHERE a.value = p.me)
     OR EXISTS (SELECT 1 FROM session s WHERE s.seq = o.seq AND s.op = o.op AND s.ended_at IS NULL AND s.operator = p.me))";
@@ -119,7 +121,7 @@ pub static QUEUE: Table = Table {
         field("cell", "o.cell", Kind::Text, true),
         field("cell_class", "o.cell_class", Kind::Text, true),
         field("state", "o.state", Kind::OperationState, false),
-        field("readiness", LOADED, Kind::Readiness, true),
+        field("readiness", loaded!(), Kind::Readiness, true),
         field("to_do", "o.to_do", Kind::Number, false),
         field("good", "o.good", Kind::Number, false),
         field("scrap", "o.scrap", Kind::Number, false),

@@ -475,7 +475,7 @@ async fn rm_08_material_is_missing_until_it_is_reserved() {
     let ready = asking!(p, {
         p.get("planner-1", "/v1/work-orders?sort=number&state=released").items()[0]["readiness"].clone()
     });
-    // The other order is before it in the queue of the cell only while its own operation is ready.
+    // Not loaded: the other order is more urgent and stands before it at the cell.
     assert_eq!(ready, "ready");
 }
 
@@ -504,6 +504,50 @@ async fn rm_09_the_worst_and_oldest_stand_first() {
             assert_eq!(p.get("planner-1", &format!("/v1/quality?{q}")).items().len(), n, "{q}");
         }
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rm_17_a_report_that_was_really_refused_after_the_end_is_an_item() {
+    let p = Plant::new().await;
+    let id = p.create("plant-1", json!({"product_id": "pump-200"})).await;
+    let mut order = Stream { id: AggregateId(id), version: 1, site: "plant-1" };
+    let over = at("2026-03-02T07:59:00.000Z");
+    let done = WorkOrderCompletedV1 {
+        good: qty("0"),
+        scrap: qty("0"),
+        rework: qty("0"),
+        actual_start: None,
+        actual_end: over,
+        material_variance: vec![],
+        short_closed: true,
+        note: None,
+    };
+    let closed = WorkOrderClosedV1 {
+        good: qty("0"),
+        scrap: qty("0"),
+        operations: vec![],
+        materials: vec![],
+        labour: Seconds(0),
+        machine: Seconds(0),
+        forced: true,
+        note: None,
+    };
+    order.happened(&p, "planner-1", "2026-03-02T07:59:00.000Z", vec![done.into(), closed.into()]);
+    let mut command = json!({"command_id": Uuid::now_v7(), "type": "work-order.report-quantity", "aggregate_id": id,
+        "occurred_at": "2026-03-02T07:30:00.000Z",
+        "payload": {"op": 10, "report_id": Uuid::now_v7(), "good": "1"}});
+    let r = p.execute("operator-1", Some("plant-1"), &command).await;
+    assert_eq!(r.error.map(|e| e.code), Some(ErrorCode::InvalidState));
+    let late = command["command_id"].clone();
+    // Whoever reports work after the end has only made a mistake.
+    command["command_id"] = json!(Uuid::now_v7());
+    command["occurred_at"] = json!("2026-03-02T07:59:30.000Z");
+    p.execute("operator-1", Some("plant-1"), &command).await;
+    p.settled().await;
+    let items = asking!(p, { p.get("planner-1", "/v1/inbox").items() });
+    assert_eq!(items.len(), 1, "{items:?}");
+    assert_eq!((&items[0]["id"], &items[0]["kind"]), (&late, &json!("late_report")));
+    assert_eq!(items[0]["aggregate_id"], json!(id));
 }
 
 #[tokio::test(flavor = "multi_thread")]
