@@ -182,6 +182,17 @@ impl Date {
         self.days() - earlier.days()
     }
 
+    /// The first moment of the day in an IANA time zone, and the first of the next one; in UTC
+    /// where nobody knows the zone.
+    pub fn span_in(self, time_zone: &str) -> (Instant, Instant) {
+        let zone = jiff::tz::TimeZone::get(time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+        let first = |d: jiff::civil::Date| {
+            d.to_zoned_datetime(zone.clone())
+                .map_or(Instant(LAST), |z| Instant::clamped(z.timestamp().as_millisecond()))
+        };
+        (first(self.0), self.0.tomorrow().map_or(Instant(LAST), first))
+    }
+
     fn days(self) -> i32 {
         // A span between two days of the range is whole days, far below what an i32 holds.
         (self.0 - EPOCH).get_days()
@@ -286,6 +297,17 @@ mod tests {
             (day("2025-03-01").days_since(day("2025-01-10")), day("2025-01-10").days_since(day("2025-01-11"))),
             (50, -1)
         );
+    }
+
+    #[test]
+    fn a_day_lasts_as_long_as_its_time_zone_says() {
+        let span = |d: &str, z: &str| {
+            let (a, b) = d.parse::<Date>().unwrap().span_in(z);
+            format!("{a} {b}")
+        };
+        let summer = "2026-03-28T23:00:00.000Z 2026-03-29T22:00:00.000Z";
+        assert_eq!(span("2026-03-29", "Europe/Berlin"), summer);
+        assert_eq!(span("2026-03-29", "Moon/Crater"), "2026-03-29T00:00:00.000Z 2026-03-30T00:00:00.000Z");
     }
 
     #[test]

@@ -18,6 +18,18 @@ pub enum Route {
     WorkOrders,
     /// The history of one work order.
     WorkOrderEvents,
+    /// The board of work orders.
+    Boards,
+    /// The queue of a cell.
+    CellQueues,
+    /// Planned and actual work.
+    Schedule,
+    /// Missing material.
+    Shortages,
+    /// Inspections and nonconformances.
+    Quality,
+    /// Refused commands that a person should look at.
+    Inbox,
     /// Outcomes of commands.
     Commands,
     /// The log itself.
@@ -33,6 +45,12 @@ impl Route {
     pub const ALL: &'static [Route] = &[
         Route::WorkOrders,
         Route::WorkOrderEvents,
+        Route::Boards,
+        Route::CellQueues,
+        Route::Schedule,
+        Route::Shortages,
+        Route::Quality,
+        Route::Inbox,
         Route::Commands,
         Route::AuditEvents,
         Route::AuditProofs,
@@ -102,13 +120,22 @@ fn sight(role: Role, route: Route) -> Option<Sight> {
         return Some(Everything);
     }
     match route {
-        Route::WorkOrders => match role {
-            R::Operator | R::LineLead | R::Planner | R::QualityInspector | R::Auditor | R::Admin => Some(Site),
-            _ => None,
-        },
+        Route::WorkOrders | Route::Boards | Route::CellQueues | Route::Schedule | Route::Shortages | Route::Quality => {
+            match role {
+                R::Operator | R::LineLead | R::Planner | R::QualityInspector | R::Auditor | R::Admin => Some(Site),
+                _ => None,
+            }
+        }
         Route::WorkOrderEvents => match role {
             R::Operator | R::Technician => Some(Own),
             R::LineLead | R::Planner | R::QualityInspector | R::Dispatcher | R::Auditor | R::Admin => Some(Site),
+            _ => None,
+        },
+        // Part of the command log: those who may dismiss see their sites, the others their own.
+        Route::Inbox => match role {
+            R::Operator | R::Technician => Some(Own),
+            R::LineLead | R::Planner | R::QualityInspector | R::Dispatcher => Some(Site),
+            R::Auditor | R::Admin => Some(SiteAndNone),
             _ => None,
         },
         Route::Commands => match role {

@@ -11,6 +11,12 @@ use mw_policy::{Account, Route, Sites, query_scope};
 const MATRIX: &[(Route, &str)] = &[
     (Route::WorkOrders, "ssss...ss."),
     (Route::WorkOrderEvents, "osssos.ss."),
+    (Route::Boards, "ssss...ss."),
+    (Route::CellQueues, "ssss...ss."),
+    (Route::Schedule, "ssss...ss."),
+    (Route::Shortages, "ssss...ss."),
+    (Route::Quality, "ssss...ss."),
+    (Route::Inbox, "osssos.nn."),
     (Route::Commands, "osssosonno"),
     (Route::AuditEvents, ".......nn."),
     (Route::AuditProofs, ".......nn."),

@@ -2,7 +2,7 @@
 //! shown, sorted and named outside. Indexes, `SELECT`s, CSV headers and the API's documentation
 //! all follow from them.
 
-use mw_contract::{Instant, OrderType, OriginKind, Qty, WorkOrderState};
+use mw_contract::{Instant, OperationState, OrderType, OriginKind, Qty, WorkOrderState};
 use rusqlite::types::{Value, ValueRef};
 use rust_decimal::Decimal;
 
@@ -15,11 +15,11 @@ pub struct Stored {
     pub value: fn(&Order) -> Value,
 }
 
-fn text(v: Option<impl ToString>) -> Value {
+pub(crate) fn text(v: Option<impl ToString>) -> Value {
     v.map_or(Value::Null, |v| Value::Text(v.to_string()))
 }
 
-fn at(v: Option<Instant>) -> Value {
+pub(crate) fn at(v: Option<Instant>) -> Value {
     v.map_or(Value::Null, |t| Value::Integer(t.millis()))
 }
 
@@ -44,7 +44,7 @@ pub fn plain_number(key: &str) -> &str {
     }
 }
 
-fn qty(q: Qty) -> Value {
+pub(crate) fn qty(q: Qty) -> Value {
     Value::Text(sort_key(q.decimal()))
 }
 
@@ -90,8 +90,8 @@ stored! {
     "origin_kind" "INTEGER NOT NULL" |o| Value::Integer(i64::from(o.header.origin_kind.number())),
     "origin_id" "TEXT" |o| text(o.header.origin_id.as_ref()),
     "has_ticket" "INTEGER NOT NULL" |o| Value::Integer(i64::from(o.has_ticket())),
-    "open_ncr" "INTEGER NOT NULL" |_| Value::Integer(0),
-    "shortages" "INTEGER NOT NULL" |o| Value::Integer(o.shortages.len() as i64),
+    "open_ncr" "INTEGER NOT NULL" |o| Value::Integer(o.open_ncrs.len() as i64),
+    "shortages" "INTEGER NOT NULL" |o| Value::Integer(o.shortages().len() as i64),
     "search" "TEXT NOT NULL" |o| Value::Text(search_text(o)),
 }
 
@@ -115,6 +115,12 @@ pub enum Kind {
     Instant,
     /// Milliseconds: shown as hours, a decimal string with one digit after the point.
     Hours,
+    /// Milliseconds: shown as days, a decimal string with one digit after the point.
+    Days,
+    /// JSON text, shown as it is.
+    Json,
+    /// The number of the state of an operation.
+    OperationState,
     /// 0 or 1.
     Bool,
     /// The number of an order type.
@@ -147,7 +153,7 @@ const READINESS: &str = "(CASE WHEN w.ready = 1 AND w.next_cell IS NOT NULL AND 
     SELECT 1 FROM work_order x WHERE x.next_cell = w.next_cell AND x.ready = 1
     AND (x.priority, x.planned_start, x.seq) < (w.priority, w.planned_start, w.seq)) THEN 2 ELSE w.ready END)";
 
-const fn field(name: &'static str, sql: &'static str, kind: Kind, nullable: bool) -> Field {
+pub(crate) const fn field(name: &'static str, sql: &'static str, kind: Kind, nullable: bool) -> Field {
     Field { name, sql, kind, nullable }
 }
 
@@ -215,6 +221,8 @@ pub const INDEXES: &[(&str, &str)] = &[
     ("by_origin", "origin_kind"),
     ("by_has_ticket", "has_ticket, priority, due_at"),
     ("by_shortages", "shortages"),
+    ("by_open_ncr", "open_ncr"),
+    ("by_board", "state, priority, planned_start"),
     ("by_version", "version"),
 ];
 
@@ -237,6 +245,9 @@ impl Kind {
             Kind::Int => int().map(|n| n.to_string()),
             Kind::Instant => int().map(|n| Instant::clamped(n).to_string()),
             Kind::Hours => int().map(hours),
+            Kind::Days => int().map(days),
+            Kind::Json => v.as_str().ok().map(str::to_owned),
+            Kind::OperationState => code().and_then(OperationState::from_number).map(|s| s.as_str().to_owned()),
             Kind::Bool => int().map(|n| if n == 0 { "false" } else { "true" }.to_owned()),
             Kind::OrderType => code().and_then(OrderType::from_number).map(|t| t.as_str().to_owned()),
             Kind::State => code().and_then(WorkOrderState::from_number).map(|s| s.as_str().to_owned()),
@@ -252,7 +263,7 @@ impl Kind {
         }
         match (self, self.shown(v)) {
             (_, None) => out.extend_from_slice(b"null"),
-            (Kind::Int | Kind::Bool, Some(s)) => out.extend_from_slice(s.as_bytes()),
+            (Kind::Int | Kind::Bool | Kind::Json, Some(s)) => out.extend_from_slice(s.as_bytes()),
             (Kind::Origin, Some(kind)) => {
                 out.extend_from_slice(b"{\"kind\":");
                 json_text(out, &kind);
@@ -282,13 +293,22 @@ impl Kind {
 
     /// Is it a number, a date or a word of ours, so that a spreadsheet may take it as it is?
     pub fn is_free_text(self) -> bool {
-        matches!(self, Kind::Text | Kind::Origin)
+        matches!(self, Kind::Text | Kind::Origin | Kind::Json)
     }
 }
 
 /// Milliseconds as hours with one digit after the point, rounded half away from zero.
 pub fn hours(ms: i64) -> String {
-    let tenths = (ms.abs() + 180_000) / 360_000;
+    tenths(ms, 360_000)
+}
+
+/// The same as days.
+pub fn days(ms: i64) -> String {
+    tenths(ms, 8_640_000)
+}
+
+fn tenths(ms: i64, tenth: i64) -> String {
+    let tenths = (ms.abs() + tenth / 2) / tenth;
     let sign = if ms < 0 && tenths > 0 { "-" } else { "" };
     format!("{sign}{}.{}", tenths / 10, tenths % 10)
 }

@@ -3,18 +3,26 @@
 //!
 //! A map of this crate, in reading order:
 //!
-//! - [`order`]: one work order folded from its events; the detail document.
+//! - [`order`]: one work order folded from its events; the detail document. [`operation`] and
+//!   [`material`] are parts of it.
 //! - [`columns`]: the one table of list columns: how they are stored, shown, filtered and sorted.
 //! - [`words`]: what an event says, in plain words.
 //! - [`trail`]: the audit trail and the outcomes of commands, for every context.
+//! - [`inbox`]: refusals that a person should look at, for every context.
+//! - [`parts`], [`rows`]: what belongs to an order and is found without its document.
 //! - [`views`]: the projections: [`ProductionViews`] and [`TrailViews`].
 //! - [`read`]: the queries. Each takes the caller's scope and puts it into its SQL.
 //!
 //! The rows follow from history alone. Nothing here reads a clock, a socket or the log.
 
 pub mod columns;
+pub mod inbox;
+pub mod material;
+pub mod operation;
 pub mod order;
+pub mod parts;
 pub mod read;
+pub mod rows;
 pub mod trail;
 pub mod views;
 pub mod words;

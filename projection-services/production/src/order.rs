@@ -1,16 +1,15 @@
 //! One work order, folded from its events. Owns what the list and the detail page show of it;
-//! sessions, units and notes are rows of their own, so an order of ten thousand units stays cheap.
+//! sessions, reports, units, notes, inspections and movements of
+//! material are rows of their own, so an order of ten thousand units stays cheap.
 //!
 //! It never judges: whether something was allowed was decided when it happened.
 
-use std::collections::BTreeSet;
-
-use mw_contract::event::parts::{BomLineV1, RoutingOperationV1};
+use mw_contract::event::parts::BomLineV1;
 use mw_contract::*;
 use serde::{Deserialize, Serialize};
 
-/// The number of the operation that an order without a routing has (invariant I6).
-pub const IMPLICIT_OP: u16 = 10;
+use crate::material::{MaterialLine, Reservation, Substitute};
+use crate::operation::Operation;
 
 /// Why an order stands still.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,46 +61,6 @@ pub struct Header {
     pub reason: Option<ReasonCode>,
 }
 
-/// One operation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Operation {
-    /// As the routing has it.
-    pub step: RoutingOperationV1,
-    /// `pending`, `running`, `paused`, `completed` or `skipped`; `ready` is computed on reading.
-    pub state: OperationState,
-    pub planned_start: Option<Instant>,
-    pub planned_end: Option<Instant>,
-    pub good: Qty,
-    pub scrap: Qty,
-    pub rework_open: Qty,
-    pub started_at: Option<Instant>,
-    pub ended_at: Option<Instant>,
-    /// Sessions that run now.
-    pub open: Vec<EntityId>,
-    /// Who should do it.
-    pub assigned: BTreeSet<AccountName>,
-    pub crew: Option<Text<40>>,
-    /// Known once it is completed: running, setting up, labour.
-    pub times: Option<(Seconds, Seconds, Seconds)>,
-}
-
-/// Material that was missing at the release.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Shortage {
-    pub line_no: u16,
-    pub item_id: ItemId,
-    pub missing_qty: Qty,
-}
-
-/// Final sums of one BOM line, from the closing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MaterialTotal {
-    pub line_no: u16,
-    pub issued: Qty,
-    pub returned: Qty,
-    pub consumed: Qty,
-}
-
 /// One work order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Order {
@@ -117,8 +76,16 @@ pub struct Order {
     pub header: Header,
     pub operations: Vec<Operation>,
     pub bom: Vec<BomLineV1>,
-    pub shortages: Vec<Shortage>,
-    pub materials: Vec<MaterialTotal>,
+    /// What happened to the material of each BOM line.
+    pub materials: Vec<MaterialLine>,
+    /// Reservations that stock still holds for it.
+    pub reservations: Vec<Reservation>,
+    /// Items that may stand in for others.
+    pub substitutes: Vec<Substitute>,
+    /// Nonconformances that are not closed.
+    pub open_ncrs: Vec<EntityId>,
+    /// Parts of it that became orders of their own.
+    pub splits: Vec<Split>,
     pub links: Vec<Link>,
     /// Assigned to the order as a whole.
     pub lots: Vec<Lot>,
@@ -132,6 +99,18 @@ pub struct Link {
     pub kind: LinkKind,
     pub id: Text<60>,
     pub relation: LinkRelation,
+}
+
+/// A part of an order that became an order of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Split {
+    pub work_order_id: AggregateId,
+    pub qty: Qty,
+    pub due_at: Instant,
+    pub line: Option<LineId>,
+    /// How many serial numbers went with it.
+    pub serials: usize,
+    pub at: Instant,
 }
 
 /// A lot of the order's pieces.
@@ -195,8 +174,11 @@ impl Order {
             },
             operations: Vec::new(),
             bom: e.bom.clone(),
-            shortages: Vec::new(),
             materials: Vec::new(),
+            reservations: Vec::new(),
+            substitutes: Vec::new(),
+            open_ncrs: Vec::new(),
+            splits: Vec::new(),
             links: Vec::new(),
             lots: Vec::new(),
             cycle: 1,
@@ -242,7 +224,7 @@ impl Order {
             }
             Event::WorkOrderReleaseRevoked(_) => {
                 h.state = WorkOrderState::Planned;
-                self.shortages.clear();
+                self.forget_shortages();
             }
             Event::WorkOrderQuantityChanged(e) => h.planned_qty = e.new_qty,
             Event::WorkOrderDueDateChanged(e) => h.due_at = e.new,
@@ -270,12 +252,7 @@ impl Order {
                 h.state = WorkOrderState::Released;
                 // The routing is what the order has already; operations that were added since stay.
                 self.bom.clone_from(&e.bom);
-                let missing = |s: &event::parts::ShortageV1| Shortage {
-                    line_no: s.line_no,
-                    item_id: s.item_id.clone(),
-                    missing_qty: s.missing_qty,
-                };
-                self.shortages = e.shortages.iter().map(missing).collect();
+                self.released_short(&e.shortages);
             }
             Event::WorkOrderStarted(e) => {
                 h.state = WorkOrderState::InProgress;
@@ -301,16 +278,7 @@ impl Order {
                 h.actual_end = Some(e.actual_end);
                 h.short_closed = e.short_closed;
             }
-            Event::WorkOrderClosed(e) => {
-                h.state = WorkOrderState::Closed;
-                let total = |t: &event::parts::MaterialTotalsV1| MaterialTotal {
-                    line_no: t.line_no,
-                    issued: t.issued,
-                    returned: t.returned,
-                    consumed: t.consumed,
-                };
-                self.materials = e.materials.iter().map(total).collect();
-            }
+            Event::WorkOrderClosed(_) => h.state = WorkOrderState::Closed,
             Event::WorkOrderCancelled(e) => {
                 h.state = WorkOrderState::Cancelled;
                 h.hold = None;
@@ -380,20 +348,18 @@ impl Order {
                 self.lots.retain(|l| l.lot != e.lot);
                 self.lots.push(Lot { lot: e.lot.clone(), expires_on: e.expires_on });
             }
-            // Rows of their own, or of other streams.
-            _ => {}
-        }
-    }
-
-    fn plan_operations(&mut self, plans: &[event::parts::OperationPlanV1]) {
-        for plan in plans {
-            if let Some(o) = self.operation(plan.op) {
-                if plan.cell_id.is_some() {
-                    o.step.cell_id.clone_from(&plan.cell_id);
-                }
-                o.planned_start = plan.planned_start.or(o.planned_start);
-                o.planned_end = plan.planned_end.or(o.planned_end);
-            }
+            Event::WorkOrderSplit(e) => self.splits.extend(e.parts.iter().map(|p| Split {
+                work_order_id: p.work_order_id,
+                qty: p.qty,
+                due_at: p.due_at,
+                line: p.line_id.clone(),
+                serials: p.serials.len(),
+                at,
+            })),
+            Event::NonconformanceRaised(e) => self.open_ncrs.push(e.ncr_id),
+            Event::NonconformanceClosed(e) => self.open_ncrs.retain(|n| *n != e.ncr_id),
+            // Material; the rest is rows of their own, or of other streams.
+            other => self.apply_material(other),
         }
     }
 
@@ -416,103 +382,16 @@ impl Order {
                 h.reason = None;
                 h.actual_start = None;
                 h.actual_end = None;
-                self.shortages.clear();
+                self.forget_shortages();
                 self.forget_dates();
             }
-            // The final sums come again with the next closing.
-            WorkOrderState::Completed => self.materials.clear(),
+            WorkOrderState::Completed => {}
             _ => {
                 h.reason = None;
                 h.actual_end = None;
                 h.short_closed = false;
             }
         }
-    }
-
-    fn operation(&mut self, op: u16) -> Option<&mut Operation> {
-        self.operations.iter_mut().find(|o| o.step.op == op)
-    }
-
-    fn session(&mut self, op: u16, id: EntityId, cell: &CellId, at: Instant) {
-        if let Some(o) = self.operation(op) {
-            o.open.push(id);
-            o.state = OperationState::Running;
-            o.started_at = Some(o.started_at.map_or(at, |t| t.min(at)));
-            if o.step.cell_id.is_none() {
-                o.step.cell_id = Some(cell.clone());
-            }
-        }
-    }
-
-    /// One operation more. Who waits for whom among the others stays as it was.
-    fn add(&mut self, step: &RoutingOperationV1) {
-        let waits: Vec<Vec<u16>> = self.operations.iter().map(|o| self.predecessors(o)).collect();
-        for (o, predecessors) in self.operations.iter_mut().zip(waits) {
-            o.step.predecessors = Some(predecessors);
-        }
-        let mut o = new_operation(step);
-        o.step.predecessors = Some(self.predecessors(&o));
-        self.operations.push(o);
-        self.operations.sort_by_key(|o| o.step.op);
-        self.sum();
-    }
-
-    /// Takes a routing; what an operation of the same number already has stays.
-    fn set_routing(&mut self, routing: &[RoutingOperationV1]) {
-        let implicit;
-        let steps = if routing.is_empty() {
-            implicit = implicit_step();
-            &implicit[..]
-        } else {
-            routing
-        };
-        let mut old = std::mem::take(&mut self.operations);
-        for step in steps {
-            let kept = old.iter().position(|o| o.step.op == step.op).map(|i| old.swap_remove(i));
-            let mut o = kept.unwrap_or_else(|| new_operation(step));
-            // The plan's cell outlives a fresh copy of the routing that names none.
-            let cell = step.cell_id.clone().or(o.step.cell_id.take());
-            o.step = RoutingOperationV1 { cell_id: cell, ..step.clone() };
-            self.operations.push(o);
-        }
-        self.operations.sort_by_key(|o| o.step.op);
-        self.sum();
-    }
-
-    /// The operations that must come before this one: as the routing says, else the one before.
-    pub fn predecessors(&self, op: &Operation) -> Vec<u16> {
-        match &op.step.predecessors {
-            Some(list) => list.clone(),
-            None => self.operations.iter().map(|o| o.step.op).filter(|n| *n < op.step.op).max().into_iter().collect(),
-        }
-    }
-
-    /// Invariant I2: good pieces are those of the last operations, the scarcest counts.
-    fn sum(&mut self) {
-        self.header.scrap = self.operations.iter().map(|o| o.scrap).sum();
-        let followed: Vec<u16> = self.operations.iter().flat_map(|o| self.predecessors(o)).collect();
-        let last = self.operations.iter().filter(|o| !followed.contains(&o.step.op));
-        self.header.good = last.map(|o| self.passed_on(o)).min().unwrap_or(Qty::ZERO);
-        self.header.rework_open = self.operations.iter().map(|o| o.rework_open).sum();
-    }
-
-    /// Invariant I1: an operation that is left out hands on what it was given.
-    fn passed_on(&self, op: &Operation) -> Qty {
-        if op.state != OperationState::Skipped {
-            return op.good;
-        }
-        let before = self.predecessors(op);
-        let given = self.operations.iter().filter(|o| before.contains(&o.step.op)).map(|o| self.passed_on(o)).min();
-        given.unwrap_or_else(|| self.most_pieces())
-    }
-
-    /// Invariant I1: how many pieces may go into a first operation.
-    fn most_pieces(&self) -> Qty {
-        let h = &self.header;
-        let planned = h.planned_qty.plus_percent(h.over_tolerance_pct);
-        let most = if h.replace_scrap { planned + h.scrap } else { planned };
-        let piece = reference::Uom::new(&h.uom).is_ok_and(|u| u.is_piece());
-        if piece { Qty::new(most.decimal().trunc()).unwrap_or(most) } else { most }
     }
 
     /// Pieces still to be made (I2): scrap that is not replaced will never come.
@@ -522,75 +401,10 @@ impl Order {
         if h.replace_scrap { left } else { left.less(h.scrap) }
     }
 
-    /// Is every predecessor far enough?
-    pub fn is_ready(&self, op: &Operation) -> bool {
-        self.predecessors(op).iter().all(|n| {
-            self.operations.iter().find(|o| o.step.op == *n).is_none_or(|p| {
-                let ended = matches!(p.state, OperationState::Completed | OperationState::Skipped);
-                let batch = op.step.overlap == Overlap::TransferBatch
-                    && op.step.transfer_batch_qty.is_some_and(|q| p.good >= q && !p.good.is_zero());
-                ended || batch
-            })
-        })
-    }
-
-    /// The first operation that is not ended.
-    pub fn next_operation(&self) -> Option<&Operation> {
-        self.operations.iter().find(|o| !matches!(o.state, OperationState::Completed | OperationState::Skipped))
-    }
-
-    /// Invariant I7 without the queue: `None` after the end, else whether nothing is missing.
-    pub fn readiness(&self) -> Option<bool> {
-        match self.header.state {
-            WorkOrderState::Draft | WorkOrderState::Planned | WorkOrderState::OnHold => Some(false),
-            WorkOrderState::Released | WorkOrderState::InProgress => {
-                Some(self.shortages.is_empty() && self.next_operation().is_some_and(|o| self.is_ready(o)))
-            }
-            WorkOrderState::Completed | WorkOrderState::Closed | WorkOrderState::Cancelled => None,
-        }
-    }
-
-    /// Was a ticket the cause?
+    /// Was a ticket the cause, or is one tied to it?
     pub fn has_ticket(&self) -> bool {
-        self.header.origin_kind == OriginKind::Ticket
+        self.header.origin_kind == OriginKind::Ticket || self.links.iter().any(|l| l.kind == LinkKind::Ticket)
     }
-}
-
-fn new_operation(step: &RoutingOperationV1) -> Operation {
-    Operation {
-        step: step.clone(),
-        state: OperationState::Pending,
-        planned_start: None,
-        planned_end: None,
-        good: Qty::ZERO,
-        scrap: Qty::ZERO,
-        rework_open: Qty::ZERO,
-        started_at: None,
-        ended_at: None,
-        open: Vec::new(),
-        assigned: BTreeSet::new(),
-        crew: None,
-        times: None,
-    }
-}
-
-fn implicit_step() -> Vec<RoutingOperationV1> {
-    // The fields are closed to literals of other crates only by their checked types.
-    Text::new("production")
-        .map(|name| RoutingOperationV1 {
-            op: IMPLICIT_OP,
-            name,
-            cell_id: None,
-            cell_class: None,
-            setup_time: Seconds(0),
-            run_time_per_unit: Qty::ZERO,
-            predecessors: None,
-            overlap: Overlap::None,
-            transfer_batch_qty: None,
-            inspection: InspectionPlan::None,
-        })
-        .into_iter()
-        .collect()
 }
 
 impl Header {

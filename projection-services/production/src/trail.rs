@@ -15,6 +15,7 @@ pub type Change = (String, Option<String>, Option<String>);
 
 /// Makes the tables.
 pub fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
+    crate::inbox::create_tables(conn)?;
     conn.execute_batch(
         "CREATE TABLE trail (
             entity BLOB NOT NULL,
@@ -55,6 +56,7 @@ pub fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Makes what queries over the whole log need.
 pub fn create_indexes(conn: &Connection) -> rusqlite::Result<()> {
+    crate::inbox::create_indexes(conn)?;
     conn.execute_batch(
         "CREATE INDEX trail_position ON trail (position) WHERE position IS NOT NULL;
          CREATE INDEX trail_type ON trail (type, position) WHERE position IS NOT NULL;

@@ -4,14 +4,16 @@
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
-use mw_contract::{AggregateId, AggregateKind, Context, Event, Position, Sealed, StoredCommit, Version};
+use mw_contract::{AggregateId, AggregateKind, Context, Event, Instant, StoredCommit, Version, WorkOrderState};
 use mw_projection::{ApplyError, Projection};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use crate::columns::{INDEXES, STORED};
 use crate::order::{Meta, Order};
+use crate::parts::Parts;
 use crate::trail::{self, Change};
+use crate::{inbox, rows};
 
 /// Orders kept folded in memory; about 4 KiB each.
 const CACHED_ORDERS: usize = 4096;
@@ -21,6 +23,8 @@ struct Cached {
     order: Order,
     /// `None` while the file has no row of it.
     row: Option<Vec<Value>>,
+    /// Its operations and shortages as they stand in the file.
+    parts: Parts,
     dirty: bool,
 }
 
@@ -34,7 +38,7 @@ impl ProductionViews {
     /// The name of the file.
     pub const NAME: &'static str = "production";
     /// Raised with every change of what is written.
-    pub const SCHEMA: u32 = 3;
+    pub const SCHEMA: u32 = 4;
 
     /// With an empty cache.
     pub fn new() -> Self {
@@ -62,25 +66,12 @@ impl Projection for ProductionViews {
 
     fn create_tables(&self, conn: &Connection) -> rusqlite::Result<()> {
         trail::create_tables(conn)?;
+        rows::create_tables(conn)?;
         let columns: Vec<String> = STORED.iter().map(|c| format!("{} {}", c.name, c.decl)).collect();
         conn.execute_batch(&format!(
             "CREATE TABLE work_order (seq INTEGER PRIMARY KEY, {}) STRICT;
              CREATE UNIQUE INDEX by_id ON work_order (id);
              CREATE TABLE work_order_doc (seq INTEGER PRIMARY KEY, doc TEXT NOT NULL) STRICT;
-             CREATE TABLE session (
-                seq INTEGER NOT NULL, position INTEGER NOT NULL, session_id BLOB NOT NULL, op INTEGER NOT NULL,
-                operator TEXT NOT NULL, cell TEXT NOT NULL, kind INTEGER NOT NULL, started_at INTEGER NOT NULL,
-                ended_at INTEGER, cause INTEGER, reason TEXT, PRIMARY KEY (seq, session_id)
-             ) STRICT, WITHOUT ROWID;
-             CREATE TABLE unit (
-                seq INTEGER NOT NULL, serial TEXT NOT NULL, position INTEGER NOT NULL, place INTEGER NOT NULL,
-                registered TEXT, voided INTEGER NOT NULL, PRIMARY KEY (seq, serial)
-             ) STRICT, WITHOUT ROWID;
-             CREATE TABLE note (
-                seq INTEGER NOT NULL, position INTEGER NOT NULL, note_id BLOB, about TEXT NOT NULL,
-                account TEXT NOT NULL, role INTEGER, at INTEGER NOT NULL, key_id BLOB NOT NULL, bytes BLOB NOT NULL,
-                attachments TEXT NOT NULL, PRIMARY KEY (seq, position)
-             ) STRICT, WITHOUT ROWID;
              CREATE TABLE reference (
                 kind INTEGER NOT NULL, code TEXT NOT NULL, retired INTEGER NOT NULL, PRIMARY KEY (kind, code)
              ) STRICT, WITHOUT ROWID;",
@@ -93,14 +84,14 @@ impl Projection for ProductionViews {
         for (name, columns) in INDEXES {
             conn.execute_batch(&format!("CREATE INDEX {name} ON work_order ({columns})"))?;
         }
-        conn.execute_batch(
-            "CREATE INDEX by_queue ON work_order (next_cell, priority, planned_start) WHERE ready = 1;
-             CREATE INDEX unit_serial ON unit (serial);",
-        )
+        rows::create_indexes(conn)?;
+        conn.execute_batch("CREATE INDEX by_queue ON work_order (next_cell, priority, planned_start) WHERE ready = 1")
     }
 
     fn apply(&mut self, tx: &Connection, commit: &StoredCommit, events: &[Event]) -> Result<(), ApplyError> {
         trail::outcome(tx, Context::Production, commit)?;
+        let ended = |id| self.ended_at(tx, id);
+        inbox::commit(tx, commit, events, ended)?;
         for (idx, (stored, event)) in commit.events.iter().zip(events).enumerate() {
             let changes = match stored.event.stream.kind {
                 AggregateKind::WorkOrder => {
@@ -112,9 +103,10 @@ impl Projection for ProductionViews {
                     };
                     self.work_order(tx, commit, stored.event.stream.id, event, meta)?
                 }
-                _ => Vec::new(),
+                _ => crate::words::changes(event),
             };
             reference(tx, event)?;
+            rows::place(tx, event)?;
             trail::event(tx, commit, idx, stored, event, &changes)?;
         }
         Ok(())
@@ -146,8 +138,8 @@ impl ProductionViews {
     ) -> Result<Vec<Change>, ApplyError> {
         if let Event::WorkOrderCreated(e) = event {
             let order = Order::create(id, e, meta);
-            note(tx, commit, order.seq, event, meta)?;
-            self.put(tx, id, Cached { order, row: None, dirty: true })?;
+            rows::note(tx, commit, order.seq, event, meta)?;
+            self.put(tx, id, Cached { order, row: None, parts: Parts::default(), dirty: true })?;
             self.dirty.push(id);
             return Ok(Vec::new());
         }
@@ -175,12 +167,30 @@ impl ProductionViews {
         let seq = c.order.seq;
         let mut changes: Vec<Change> =
             before.changes(&c.order.header).into_iter().map(|(f, old, new)| (f.to_owned(), old, new)).collect();
-        if let Event::WorkOrderAmended(e) = event {
-            changes = e.changed.iter().map(|(f, c)| (f.clone(), c.old.clone(), c.new.clone())).collect();
+        let named = crate::words::changes(event);
+        if matches!(event, Event::WorkOrderAmended(_)) {
+            changes = named;
+        } else {
+            changes.extend(named);
         }
-        note(tx, commit, seq, event, meta)?;
-        rows(tx, seq, event, meta)?;
+        rows::note(tx, commit, seq, event, meta)?;
+        rows::event(tx, commit, seq, event, meta)?;
         Ok(changes)
+    }
+
+    /// When production of an order ended, if it is completed or closed now.
+    fn ended_at(&self, tx: &Connection, id: AggregateId) -> Result<Option<Instant>, ApplyError> {
+        let over = |s: WorkOrderState| matches!(s, WorkOrderState::Completed | WorkOrderState::Closed);
+        if let Some(c) = self.orders.peek(&id) {
+            let h = &c.order.header;
+            return Ok(h.actual_end.filter(|_| over(h.state)));
+        }
+        let found: Option<(u8, Option<i64>)> = tx
+            .prepare_cached("SELECT state, ended_at FROM work_order WHERE id = ?1")?
+            .query_row([id.as_bytes()], |r| Ok((r.get(0)?, r.get(1)?)))
+            .optional()?;
+        let Some((state, Some(at))) = found else { return Ok(None) };
+        Ok(WorkOrderState::from_number(state).filter(|s| over(*s)).map(|_| Instant::clamped(at)))
     }
 
     /// Takes an order into the cache. The one that has to go is written first.
@@ -208,7 +218,7 @@ fn load(tx: &Connection, id: AggregateId) -> Result<Option<Cached>, ApplyError> 
     let Some(doc) = doc else { return Ok(None) };
     let order: Order = serde_json::from_str(&doc)
         .map_err(|e| ApplyError::Impossible(format!("the document of work-order/{id} can't be read: {e}")))?;
-    Ok(Some(Cached { row: Some(row_of(&order)), order, dirty: false }))
+    Ok(Some(Cached { row: Some(row_of(&order)), parts: Parts::of(&order), order, dirty: false }))
 }
 
 /// Brings the file in step with the order. Only columns that changed are written, because every
@@ -237,116 +247,9 @@ fn write(tx: &Connection, c: &mut Cached) -> Result<(), ApplyError> {
             }
         }
     }
+    c.parts.replace(tx, seq, Parts::of(order))?;
     c.row = Some(row);
     c.dirty = false;
-    Ok(())
-}
-
-/// Sessions and units.
-fn rows(tx: &Connection, seq: Position, event: &Event, m: Meta) -> Result<(), ApplyError> {
-    const START: &str = "INSERT OR REPLACE INTO session VALUES (?1,?2,?3,?4,?5,?6,?7,?8,NULL,NULL,NULL)";
-    let s = seq.0 as i64;
-    let p = m.position.0 as i64;
-    match event {
-        Event::OperationStarted(e) => {
-            tx.prepare_cached(START)?.execute(params![
-                s,
-                p,
-                e.session_id.as_bytes(),
-                e.op,
-                e.operator.as_str(),
-                e.cell_id.as_str(),
-                e.kind.number(),
-                m.occurred_at.millis()
-            ])?;
-        }
-        Event::OperationResumed(e) => {
-            tx.prepare_cached(START)?.execute(params![
-                s,
-                p,
-                e.session_id.as_bytes(),
-                e.op,
-                e.operator.as_str(),
-                e.cell_id.as_str(),
-                mw_contract::SessionKind::Run.number(),
-                m.occurred_at.millis()
-            ])?;
-        }
-        Event::OperationPaused(e) => {
-            tx.prepare_cached(
-                "UPDATE session SET ended_at = ?3, cause = ?4, reason = ?5 WHERE seq = ?1 AND session_id = ?2",
-            )?
-            .execute(params![
-                s,
-                e.session_id.as_bytes(),
-                m.occurred_at.millis(),
-                e.cause.number(),
-                e.reason.as_ref().map(|r| r.as_str())
-            ])?;
-        }
-        Event::OperationCompleted(e) => {
-            // Its own session ends with it.
-            tx.prepare_cached(
-                "UPDATE session SET ended_at = ?3, cause = ?4 WHERE seq = ?1 AND op = ?2 AND ended_at IS NULL",
-            )?
-            .execute(params![
-                s,
-                e.op,
-                m.occurred_at.millis(),
-                mw_contract::PauseCause::OperationCompleted.number()
-            ])?;
-        }
-        Event::OperationSessionCorrected(e) => {
-            tx.prepare_cached("UPDATE session SET started_at = ?3, ended_at = ?4 WHERE seq = ?1 AND session_id = ?2")?
-                .execute(params![
-                    s,
-                    e.session_id.as_bytes(),
-                    e.new.started_at.millis(),
-                    e.new.ended_at.map(|t| t.millis())
-                ])?;
-        }
-        Event::SerialVoided(e) => {
-            tx.prepare_cached("UPDATE unit SET voided = 1 WHERE seq = ?1 AND serial = ?2")?
-                .execute(params![s, e.serial.as_str()])?;
-        }
-        Event::SerialsAllocated(e) => {
-            let mut insert =
-                tx.prepare_cached("INSERT INTO unit VALUES (?1, ?2, ?3, ?4, NULL, 0) ON CONFLICT DO NOTHING")?;
-            for (place, serial) in e.serials.iter().enumerate() {
-                insert.execute(params![s, serial.as_str(), p, place as i64])?;
-            }
-        }
-        Event::UnitRegistered(e) => {
-            let registered = Event::UnitRegistered(e.clone()).data().to_string();
-            tx.prepare_cached(
-                "INSERT INTO unit VALUES (?1, ?2, ?3, 0, ?4, 0)
-                 ON CONFLICT (seq, serial) DO UPDATE SET registered = excluded.registered",
-            )?
-            .execute(params![s, e.serial.as_str(), p, registered])?;
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-fn note(tx: &Connection, commit: &StoredCommit, seq: Position, event: &Event, m: Meta) -> Result<(), ApplyError> {
-    let Some(Sealed::Cipher { key_id, bytes }) = crate::words::note(event) else { return Ok(()) };
-    let (note_id, attachments) = match event {
-        Event::NoteAdded(e) => (Some(*e.note_id.as_bytes()), serde_json::to_string(&e.attachments).unwrap_or_default()),
-        _ => (None, "[]".to_owned()),
-    };
-    tx.prepare_cached("INSERT INTO note VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")?.execute(params![
-        seq.0 as i64,
-        m.position.0 as i64,
-        note_id,
-        event.event_type().as_str(),
-        commit.head.account.as_str(),
-        commit.head.role.map(|r| r.number()),
-        m.occurred_at.millis(),
-        key_id.as_bytes(),
-        bytes,
-        attachments,
-    ])?;
     Ok(())
 }
 
@@ -370,7 +273,7 @@ pub struct TrailViews(pub Context);
 
 impl TrailViews {
     /// Raised with every change of what is written.
-    pub const SCHEMA: u32 = 1;
+    pub const SCHEMA: u32 = 2;
 }
 
 impl Projection for TrailViews {
@@ -392,8 +295,10 @@ impl Projection for TrailViews {
 
     fn apply(&mut self, tx: &Connection, commit: &StoredCommit, events: &[Event]) -> Result<(), ApplyError> {
         trail::outcome(tx, self.0, commit)?;
+        // No orders here, so no late reports.
+        inbox::commit(tx, commit, events, |_| Ok(None))?;
         for (idx, (stored, event)) in commit.events.iter().zip(events).enumerate() {
-            trail::event(tx, commit, idx, stored, event, &[])?;
+            trail::event(tx, commit, idx, stored, event, &crate::words::changes(event))?;
         }
         Ok(())
     }

@@ -3,7 +3,10 @@
 
 use std::fmt::Write;
 
-use mw_contract::{Event, Sealed};
+use mw_contract::event::parts::{ComponentV1, ReasonQtyV1};
+use mw_contract::{ConsumptionSource, Event, ItemId, Qty, Sealed};
+
+use crate::trail::Change;
 
 /// One sentence without a full stop.
 pub fn words(event: &Event) -> String {
@@ -144,7 +147,173 @@ pub fn words(event: &Event) -> String {
         Event::AccountSecretRotated(e) => format!("replaced the secret of {}", e.account),
         Event::AccountDisabled(e) => format!("disabled account {}", e.account),
         Event::AccountEnabled(e) => format!("enabled account {}", e.account),
-        other => other.event_type().as_str().to_owned(),
+        Event::WorkOrderSplit(e) => {
+            let parts: Vec<String> = e.parts.iter().map(|p| p.qty.to_string()).collect();
+            format!("split off {}, {} remain: {}", parts.join(" and "), e.remaining_qty, e.reason)
+        }
+        Event::UnitGenealogyAmended(e) => {
+            let mut s = format!("unit {}:", e.serial);
+            swapped(&mut s, &e.removed, &e.added);
+            let _ = write!(s, " ({})", e.reason);
+            s
+        }
+        Event::MaterialRequested(e) => {
+            format!("asked stock for {}", listed(&e.lines, |l| (l.qty, &l.item_id)))
+        }
+        Event::MaterialReserved(e) => format!("stock reserved {}", listed(&e.lines, |l| (l.qty, &l.item_id))),
+        Event::MaterialReservationFailed(e) => {
+            format!("stock lacks {}", listed(&e.lines, |l| (l.missing_qty, &l.item_id)))
+        }
+        Event::MaterialReservationReleased(e) => {
+            format!("gave back the reservation of {}", listed(&e.reservations, |r| (r.qty, &r.item_id)))
+        }
+        Event::MaterialIssued(e) => format!("issued {}", listed(&e.lines, |l| (l.qty, &l.item_id))),
+        Event::MaterialReturned(e) => {
+            format!("returned {}: {}", listed(&e.lines, |l| (l.qty, &l.item_id)), e.reason)
+        }
+        Event::MaterialConsumed(e) => {
+            let by = if e.source == ConsumptionSource::Backflush { " by backflush" } else { "" };
+            format!("used up {}{by}", listed(&e.lines, |l| (l.qty, &l.item_id)))
+        }
+        Event::MaterialConsumptionCorrected(e) => {
+            let one = |l: &mw_contract::event::parts::ConsumptionChangeV1| {
+                format!("{} of {}, not {}", l.new, l.item_id, l.old)
+            };
+            let lines: Vec<String> = e.lines.iter().map(one).collect();
+            format!("used up by backflush: {}", lines.join(", "))
+        }
+        Event::MaterialVarianceExplained(e) => {
+            let one = |l: &mw_contract::event::parts::ExplainedVarianceV1| {
+                format!("{} of {} ({})", l.difference, l.item_id, l.reason)
+            };
+            let lines: Vec<String> = e.lines.iter().map(one).collect();
+            format!("explained material that does not come out even: {}", lines.join(", "))
+        }
+        Event::MaterialSubstituteApproved(e) => {
+            let mut s = format!("{} may stand in at line {}, {} for one", e.substitute_item_id, e.line_no, e.ratio);
+            if let Some(q) = e.valid_qty {
+                let _ = write!(s, ", {q} at most");
+            }
+            let _ = write!(s, " ({})", e.reason);
+            s
+        }
+        Event::InspectionRecorded(e) => {
+            let mut s = format!("{} inspection of {}: {}", e.kind, e.sample_size, e.verdict);
+            for d in &e.defects {
+                let _ = write!(s, ", {} {}", d.qty, d.code);
+            }
+            s
+        }
+        Event::NonconformanceRaised(e) => {
+            format!("nonconformance of severity {}: {} with {}", e.severity, e.qty, e.defect_code)
+        }
+        Event::NonconformanceDispositioned(e) => {
+            let lines: Vec<String> = e.lines.iter().map(|l| format!("{} {}", l.qty, l.disposition)).collect();
+            format!("nonconformance decided: {} (cause {})", lines.join(", "), e.cause_code)
+        }
+        Event::NonconformanceReturned(e) => {
+            let why = e.reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
+            format!("nonconformance must be decided anew, its rework order was cancelled{why}")
+        }
+        Event::NonconformanceClosed(_) => "nonconformance closed".to_owned(),
+        Event::EquipmentRegistered(e) => format!("registered equipment {} on {}", e.code, e.line_id),
+        Event::MachineStateChanged(e) => match e.old {
+            Some(old) => format!("{}: {old} for {}, now {}", e.cell_id, clock(e.duration.0), e.new),
+            None => format!("{}: {}", e.cell_id, e.new),
+        },
+        Event::DowntimeStarted(e) => {
+            let why = e.reason.as_ref().map_or("not classified", |r| r.as_str());
+            format!("{} stands still: {why}", e.cell_id)
+        }
+        Event::DowntimeEnded(e) => format!("{} goes on after {}", e.cell_id, clock(e.duration.0)),
+        Event::DowntimeClassified(e) => match &e.old_reason {
+            Some(old) => format!("{}: downtime was {}, not {old}", e.cell_id, e.reason),
+            None => format!("{}: downtime was {}", e.cell_id, e.reason),
+        },
+        Event::DowntimeSplit(e) => format!("{}: downtime split at {}", e.cell_id, e.split_at),
+        Event::AlarmRaised(e) => format!("{}: alarm {} of severity {}", e.cell_id, e.code, e.severity),
+        Event::AlarmRepeated(e) => format!("{}: alarm {} again, {} times by now", e.cell_id, e.code, e.count),
+        Event::AlarmAcknowledged(e) => format!("{}: alarm {} acknowledged", e.cell_id, e.code),
+        Event::AlarmCleared(e) => {
+            format!("{}: alarm {} cleared after {}", e.cell_id, e.code, clock(e.active_for.0))
+        }
+        Event::CounterRecorded(e) => {
+            let again = if e.reset { " after a reset" } else { "" };
+            format!("{}: counter {} shows {}{again}", e.cell_id, e.name, e.value)
+        }
+        Event::MaintenanceModeChanged(e) => {
+            format!("{}: maintenance mode {}", e.cell_id, if e.on { "on" } else { "off" })
+        }
+        Event::ProductUnitRegistered(e) => {
+            format!("unit {} of {} exists ({})", e.serial, e.product_id, e.result)
+        }
+        Event::UnitShipped(e) => format!("unit {} shipped to {}", e.serial, e.customer_id),
+        Event::WarrantyStarted(e) => {
+            format!("unit {}: warranty from {} to {} ({})", e.serial, e.start, e.end, e.basis)
+        }
+        Event::UnitInstalled(e) => format!("unit {} installed on {}", e.serial, e.installed_on),
+        Event::WarrantyExtended(e) => {
+            format!("unit {}: warranty ends {}, not {} ({})", e.serial, e.new_end, e.old_end, e.reason)
+        }
+        Event::WarrantyVoided(e) => format!("unit {}: warranty voided ({})", e.serial, e.reason),
+        Event::ReadingRecorded(e) => {
+            let again = if e.reset { " after a reset" } else { "" };
+            format!("unit {}: counter {} shows {}{again}", e.serial, e.name, e.value)
+        }
+        Event::UnitComponentChanged(e) => {
+            let mut s = format!("unit {}:", e.serial);
+            swapped(&mut s, &e.removed, &e.added);
+            if let Some(f) = &e.firmware {
+                let _ = write!(s, " firmware {f}");
+            }
+            s
+        }
+        Event::UnitTransferred(e) => match &e.old_customer {
+            Some(old) => format!("unit {} went from {old} to {}", e.serial, e.new_customer),
+            None => format!("unit {} went to {}", e.serial, e.new_customer),
+        },
+        Event::UnitScrapped(e) => format!("unit {} scrapped ({})", e.serial, e.reason),
+        Event::UnitRecalled(e) => format!("unit {} recalled by campaign {} ({})", e.serial, e.campaign, e.reason),
+        Event::StockReceived(e) => {
+            format!("{} {} received at {}, {} on hand", e.qty, e.item_id, e.location, e.on_hand)
+        }
+        Event::StockReserved(e) => format!("{} of {} {} reserved at {}", e.qty, e.asked, e.item_id, e.location),
+        Event::StockReservationReleased(e) => {
+            format!("{} {} no longer reserved at {}", e.qty, e.item_id, e.location)
+        }
+        Event::StockIssued(e) => {
+            format!("{} {} issued from {}, {} on hand", e.qty, e.item_id, e.location, e.on_hand)
+        }
+        Event::StockReturned(e) => {
+            format!("{} {} returned to {} ({}), {} on hand", e.qty, e.item_id, e.location, e.condition, e.on_hand)
+        }
+        Event::StockAdjusted(e) => {
+            format!("{} counted at {}: {}, not {} ({})", e.item_id, e.location, e.on_hand, e.old_on_hand, e.reason)
+        }
+        Event::InboxItemDismissed(e) => format!("dismissed: {}", e.reason),
+    }
+}
+
+/// Quantities and items, separated by commas.
+fn listed<T>(all: &[T], of: impl Fn(&T) -> (Qty, &ItemId)) -> String {
+    let one = |t| {
+        let (qty, item) = of(t);
+        format!("{qty} {item}")
+    };
+    if all.is_empty() { "nothing".to_owned() } else { all.iter().map(one).collect::<Vec<_>>().join(", ") }
+}
+
+/// Which components went out and which came in.
+fn swapped(s: &mut String, removed: &[ComponentV1], added: &[ComponentV1]) {
+    for (what, all) in [("took out", removed), ("put in", added)] {
+        for c in all {
+            let mark = c.serial.as_ref().map(|s| s.as_str()).or(c.lot.as_ref().map(|l| l.as_str()));
+            let mark = mark.map(|m| format!(" {m}")).unwrap_or_default();
+            let _ = write!(s, " {what} {} {}{mark},", c.qty, c.item_id);
+        }
+    }
+    if s.ends_with(',') {
+        s.pop();
     }
 }
 
@@ -183,7 +352,63 @@ pub fn reason(event: &Event) -> Option<String> {
         Event::OperationPaused(e) => e.reason.as_ref().map(ToString::to_string),
         Event::ReferenceRetired(e) => e.reason.as_ref().map(ToString::to_string),
         Event::AccountDisabled(e) => e.reason.as_ref().map(ToString::to_string),
+        Event::WorkOrderSplit(e) => Some(e.reason.to_string()),
+        Event::UnitGenealogyAmended(e) => Some(e.reason.to_string()),
+        Event::MaterialReturned(e) => Some(e.reason.to_string()),
+        Event::MaterialSubstituteApproved(e) => Some(e.reason.to_string()),
+        Event::DowntimeClassified(e) => Some(e.reason.to_string()),
+        Event::WarrantyExtended(e) => Some(e.reason.to_string()),
+        Event::WarrantyVoided(e) => Some(e.reason.to_string()),
+        Event::UnitScrapped(e) => Some(e.reason.to_string()),
+        Event::UnitRecalled(e) => Some(e.reason.to_string()),
+        Event::StockAdjusted(e) => Some(e.reason.to_string()),
+        Event::InboxItemDismissed(e) => Some(e.reason.to_string()),
+        Event::MaterialIssued(e) => e.over_issue_reason.as_ref().map(ToString::to_string),
+        Event::NonconformanceReturned(e) => e.reason.as_ref().map(ToString::to_string),
+        Event::DowntimeStarted(e) => e.reason.as_ref().map(ToString::to_string),
+        Event::MaintenanceModeChanged(e) => e.reason.as_ref().map(ToString::to_string),
+        Event::UnitRegistered(e) => e.incomplete_reason.as_ref().map(ToString::to_string),
+        Event::NonconformanceRaised(e) => Some(e.defect_code.to_string()),
+        Event::NonconformanceDispositioned(e) => Some(e.cause_code.to_string()),
         _ => None,
+    }
+}
+
+/// Old and new value of each field that an event itself names. What changes in the head of an order
+/// is found by comparing it before and after, and is not repeated here.
+pub fn changes(event: &Event) -> Vec<Change> {
+    let mut all = named(event);
+    all.retain(|(_, old, new)| old != new);
+    all
+}
+
+fn named(event: &Event) -> Vec<Change> {
+    fn one(field: &str, old: Option<impl ToString>, new: Option<impl ToString>) -> Change {
+        (field.to_owned(), old.map(|v| v.to_string()), new.map(|v| v.to_string()))
+    }
+    match event {
+        Event::WorkOrderAmended(e) => e.changed.iter().map(|(f, c)| one(f, c.old.as_ref(), c.new.as_ref())).collect(),
+        Event::OperationReportCorrected(e) => {
+            let sum = |rows: &[ReasonQtyV1]| rows.iter().map(|r| r.qty).sum::<Qty>();
+            vec![
+                one("report.good", Some(e.old.good), Some(e.new.good)),
+                one("report.scrap", Some(sum(&e.old.scrap)), Some(sum(&e.new.scrap))),
+                one("report.rework", Some(sum(&e.old.rework)), Some(sum(&e.new.rework))),
+            ]
+        }
+        Event::OperationSessionCorrected(e) => vec![
+            one("session.started_at", Some(e.old.started_at), Some(e.new.started_at)),
+            one("session.ended_at", e.old.ended_at, e.new.ended_at),
+        ],
+        Event::MaterialConsumptionCorrected(e) => {
+            e.lines.iter().map(|l| one(&format!("consumed.{}", l.line_no), Some(l.old), Some(l.new))).collect()
+        }
+        Event::MachineStateChanged(e) => vec![one("state", e.old, Some(e.new))],
+        Event::DowntimeClassified(e) => vec![one("reason", e.old_reason.as_ref(), Some(&e.reason))],
+        Event::WarrantyExtended(e) => vec![one("warranty_end", Some(e.old_end), Some(e.new_end))],
+        Event::UnitTransferred(e) => vec![one("customer", e.old_customer.as_ref(), Some(&e.new_customer))],
+        Event::StockAdjusted(e) => vec![one("on_hand", Some(e.old_on_hand), Some(e.on_hand))],
+        _ => Vec::new(),
     }
 }
 
@@ -213,6 +438,26 @@ pub fn note(event: &Event) -> Option<&Sealed> {
         Event::WorkOrderReopened(e) => e.note.as_ref(),
         Event::OperationPaused(e) => e.note.as_ref(),
         Event::NoteAdded(e) => Some(&e.text),
+        Event::WorkOrderSplit(e) => e.note.as_ref(),
+        Event::UnitGenealogyAmended(e) => e.note.as_ref(),
+        Event::MaterialIssued(e) => e.note.as_ref(),
+        Event::MaterialReturned(e) => e.note.as_ref(),
+        Event::MaterialSubstituteApproved(e) => e.note.as_ref(),
+        Event::InspectionRecorded(e) => e.note.as_ref(),
+        Event::NonconformanceDispositioned(e) => e.note.as_ref(),
+        Event::DowntimeStarted(e) => e.note.as_ref(),
+        Event::DowntimeClassified(e) => e.note.as_ref(),
+        Event::AlarmAcknowledged(e) => e.note.as_ref(),
+        Event::MaintenanceModeChanged(e) => e.note.as_ref(),
+        Event::WarrantyExtended(e) => e.note.as_ref(),
+        Event::WarrantyVoided(e) => e.note.as_ref(),
+        Event::UnitScrapped(e) => e.note.as_ref(),
+        Event::UnitRecalled(e) => e.note.as_ref(),
+        Event::StockAdjusted(e) => e.note.as_ref(),
+        Event::InboxItemDismissed(e) => e.note.as_ref(),
+        Event::NonconformanceRaised(e) => e.description.as_ref(),
+        Event::NonconformanceClosed(e) => Some(&e.verification),
+        Event::AlarmRaised(e) => e.text.as_ref(),
         _ => None,
     }
 }
@@ -237,6 +482,49 @@ mod tests {
         let e = SerialsAllocatedV1 { serials: ["A-1", "A-2", "A-3"].map(|s| Text::new(s).unwrap()).to_vec() };
         assert_eq!(words(&e.into()), "allocated 3 serial numbers, A-1 to A-3");
         assert_eq!(clock(3_661), "1:01:01");
+    }
+
+    #[test]
+    fn rm_19_every_event_has_a_sentence_of_its_own() {
+        for e in mw_contract::event::samples::all() {
+            let w = words(&e);
+            assert!(w.contains(' ') && !w.ends_with('.') && !w.contains(e.event_type().as_str()), "{w}");
+        }
+    }
+
+    #[test]
+    fn rm_19_a_reason_and_a_note_are_found_wherever_an_event_has_one() {
+        for mut e in mw_contract::event::samples::all() {
+            let data = e.data();
+            let t = e.event_type();
+            if data.get("reason").is_some_and(|r| r.is_string()) {
+                assert!(reason(&e).is_some(), "reason of {t}");
+            }
+            for field in ["note", "text", "description", "verification"] {
+                let sealed = data.get(field).is_some_and(|n| n.get("sealed").is_some());
+                assert!(!sealed || note(&e).is_some(), "{field} of {t}");
+            }
+            e.sealed_fields(&mut |s| *s = Sealed::Plain("Mrs Miller rang".into()));
+            assert!(!words(&e).contains("Miller"), "{t}");
+        }
+    }
+
+    #[test]
+    fn rm_19_old_and_new_are_shown_wherever_an_event_has_both() {
+        for e in mw_contract::event::samples::all() {
+            let data = e.data().to_string();
+            // The order's head has the others.
+            let header = matches!(
+                e,
+                Event::WorkOrderRescheduled(_)
+                    | Event::WorkOrderQuantityChanged(_)
+                    | Event::WorkOrderDueDateChanged(_)
+                    | Event::WorkOrderPriorityChanged(_)
+            );
+            if data.contains("\"old") && !header {
+                assert!(!named(&e).is_empty(), "{}: {data}", e.event_type());
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //! - [`params`]: query parameters, read strictly; cursors.
 //! - [`models`]: the read models behind the queries: connections, waiting for a position.
 //! - [`texts`]: sealed text for readers in scope, opened here or in another process.
-//! - [`work_orders`], [`commands`], [`audit`], [`token`], [`ops`], [`docs`]: the handlers.
+//! - [`work_orders`], [`lists`], [`boards`], [`inbox`], [`commands`], [`audit`], [`token`], [`ops`],
+//!   [`docs`]: the handlers.
 //! - [`past`]: documents as they were, and what changed between two versions.
 //! - [`openapi`]: the API's description of itself.
 //! - [`health`]: the plain listener of a service that runs alone.
@@ -20,10 +21,13 @@
 //! of the queries; nothing here widens it.
 
 pub mod audit;
+pub mod boards;
 pub mod commands;
 pub mod docs;
 pub mod health;
 pub mod identity;
+pub mod inbox;
+pub mod lists;
 pub mod metrics;
 pub mod models;
 pub mod openapi;

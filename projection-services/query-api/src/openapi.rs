@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 
 use axum::response::Response;
 use mw_contract::{ReferenceKind, Reply, ids};
-use mw_production_views::columns::{FIELDS, Kind};
-use mw_production_views::read::filter::{FILTERS, allowed};
+use mw_production_views::columns::{FIELDS, Field, Kind};
+use mw_production_views::read::board::CARDS;
+use mw_production_views::read::tables::{INBOX, QUALITY, QUEUE, SCHEDULE, SHORTAGES};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
@@ -52,11 +53,8 @@ fn operation(r: &Route) -> Value {
         .collect();
     for p in (r.params)() {
         let mut schema = json!({"type": p.kind});
-        if let Some(f) = FILTERS.iter().find(|f| f.name == p.name && r.path == "/v1/work-orders") {
-            let values = allowed(f.takes);
-            if !values.is_empty() {
-                schema["examples"] = json!(values);
-            }
+        if !p.values.is_empty() {
+            schema["examples"] = json!(p.values);
         }
         parameters.push(json!({"name": p.name, "in": "query", "description": p.about, "schema": schema}));
     }
@@ -97,7 +95,46 @@ fn schemas() -> Value {
         all.insert(name, schema);
     }
     all.entry("Reply").or_insert_with(|| reply.into());
-    all.insert("WorkOrderRow".into(), row());
+    all.insert("WorkOrderRow".into(), row(FIELDS));
+    for (name, table) in
+        [("Queue", &QUEUE), ("Schedule", &SCHEDULE), ("Shortage", &SHORTAGES), ("Quality", &QUALITY), ("Inbox", &INBOX)]
+    {
+        all.insert(format!("{name}Row"), row(table.fields));
+        all.insert(format!("{name}Page"), page(&format!("{name}Row")));
+    }
+    // It joins contexts, and each has a position of its own.
+    all.insert(
+        "InboxPage".into(),
+        json!({
+            "type": "object", "required": ["items", "next", "positions"],
+            "properties": {
+                "items": {"type": "array", "items": {"$ref": "#/components/schemas/InboxRow"}},
+                "next": {"type": ["string", "null"]},
+                "positions": {"type": "object", "additionalProperties": {"type": "integer"}},
+            },
+        }),
+    );
+    all.insert("BoardCard".into(), row(CARDS.fields));
+    let columns = json!({"type": "array", "items": {
+        "type": "object", "required": ["state", "count"],
+        "properties": {
+            "state": {"enum": mw_contract::WorkOrderState::ALL}, "count": {"type": "integer"},
+            "items": {"type": "array", "items": {"$ref": "#/components/schemas/BoardCard"}},
+        },
+    }});
+    all.insert(
+        "Board".into(),
+        json!({
+            "type": "object", "required": ["columns", "position"],
+            "properties": {
+                "columns": columns, "position": {"type": "integer"},
+                "lanes": {"type": "array", "items": {
+                    "type": "object", "required": ["lane", "columns"],
+                    "properties": {"lane": {"type": ["string", "integer", "null"]}, "columns": columns},
+                }},
+            },
+        }),
+    );
     let fixed = json!({
         "WorkOrderPage": page("WorkOrderRow"),
         "TrailPage": page("TrailRow"),
@@ -196,13 +233,18 @@ fn page(of: &str) -> Value {
     })
 }
 
-fn row() -> Value {
+fn row(fields: &[Field]) -> Value {
     let mut properties = Map::new();
-    for f in FIELDS {
+    for f in fields {
         let kind = match f.kind {
             Kind::Int => "integer",
             Kind::Bool => "boolean",
             Kind::Origin => "object",
+            // What a document holds is said by its values.
+            Kind::Json => {
+                properties.insert(f.name.to_owned(), json!({}));
+                continue;
+            }
             _ => "string",
         };
         let mut schema = if f.nullable { json!({"type": [kind, "null"]}) } else { json!({"type": kind}) };
@@ -210,7 +252,7 @@ fn row() -> Value {
             Kind::Uuid => schema["format"] = json!("uuid"),
             Kind::Instant => schema["format"] = json!("date-time"),
             Kind::State => schema["enum"] = json!(mw_contract::WorkOrderState::ALL),
-            Kind::Number | Kind::Hours => schema["description"] = json!("A decimal number as a string"),
+            Kind::Number | Kind::Hours | Kind::Days => schema["description"] = json!("A decimal number as a string"),
             _ => {}
         }
         properties.insert(f.name.to_owned(), schema);

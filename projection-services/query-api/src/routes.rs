@@ -3,11 +3,14 @@
 
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
-use mw_production_views::read::filter::FILTERS;
+use mw_production_views::read::board::CARDS;
+use mw_production_views::read::filter::{FILTERS, allowed};
+use mw_production_views::read::table::Table;
+use mw_production_views::read::tables::{INBOX, QUALITY, QUEUE, SCHEDULE, SHORTAGES};
 
 use crate::problem::Problem;
 use crate::server::State;
-use crate::{audit, commands, docs, openapi, ops, token, work_orders};
+use crate::{audit, boards, commands, docs, inbox, lists, openapi, ops, token, work_orders};
 
 /// A parameter of a query string.
 pub struct Param {
@@ -17,6 +20,8 @@ pub struct Param {
     pub about: &'static str,
     /// Its JSON Schema type.
     pub kind: &'static str,
+    /// The values that it takes, where they are few and known beforehand.
+    pub values: Vec<String>,
 }
 
 /// A route.
@@ -36,8 +41,8 @@ pub struct Route {
     handler: fn() -> MethodRouter<State>,
 }
 
-const fn param(name: &'static str, kind: &'static str, about: &'static str) -> Param {
-    Param { name, about, kind }
+fn param(name: &'static str, kind: &'static str, about: &'static str) -> Param {
+    Param { name, about, kind, values: Vec::new() }
 }
 
 fn none() -> Vec<Param> {
@@ -73,7 +78,30 @@ fn paging() -> Vec<Param> {
 }
 
 fn list() -> Vec<Param> {
-    let mut p: Vec<Param> = FILTERS.iter().map(|f| param(f.name, "string", f.about)).collect();
+    sorted(FILTERS.iter().map(|f| Param { values: allowed(f.takes), ..param(f.name, "string", f.about) }).collect())
+}
+
+fn of(table: &Table) -> Vec<Param> {
+    sorted(table.filters.iter().map(|f| Param { values: f.allowed(), ..param(f.name, "string", f.about) }).collect())
+}
+
+fn schedule() -> Vec<Param> {
+    let mut p = vec![
+        param("from", "string", "Bars behind this time; Monday unless given"),
+        param("to", "string", "Bars before this time; a week behind `from` unless given"),
+    ];
+    p.extend(of(&SCHEDULE));
+    p
+}
+
+fn board() -> Vec<Param> {
+    let mut p = vec![param("lane", "string", "Lanes by line or priority")];
+    p.extend(of(&CARDS).into_iter().filter(|p| p.name != "cursor"));
+    p
+}
+
+/// Filters, and what every list takes beside.
+fn sorted(mut p: Vec<Param>) -> Vec<Param> {
     p.push(param("sort", "string", "A field of the items, with - before it for the other way round"));
     p.push(param("format", "string", "json or csv"));
     p.extend(paging());
@@ -138,6 +166,60 @@ pub const ROUTES: &[Route] = &[
         params: period,
         answer: Some("TrailPage"),
         handler: || get(work_orders::history),
+    },
+    Route {
+        method: "get",
+        path: "/v1/boards/work-orders",
+        summary: "Work orders as cards in columns by state",
+        secured: true,
+        params: board,
+        answer: Some("Board"),
+        handler: || get(boards::work_orders),
+    },
+    Route {
+        method: "get",
+        path: "/v1/queues/cells/{cell}",
+        summary: "What a cell has to do, the next first",
+        secured: true,
+        params: || of(&QUEUE),
+        answer: Some("QueuePage"),
+        handler: || get(lists::queue),
+    },
+    Route {
+        method: "get",
+        path: "/v1/schedule",
+        summary: "Planned and actual work, and the load of cells and lines",
+        secured: true,
+        params: schedule,
+        answer: Some("SchedulePage"),
+        handler: || get(lists::schedule),
+    },
+    Route {
+        method: "get",
+        path: "/v1/shortages",
+        summary: "Missing material",
+        secured: true,
+        params: || of(&SHORTAGES),
+        answer: Some("ShortagePage"),
+        handler: || get(lists::shortages),
+    },
+    Route {
+        method: "get",
+        path: "/v1/quality",
+        summary: "Inspections and nonconformances",
+        secured: true,
+        params: || of(&QUALITY),
+        answer: Some("QualityPage"),
+        handler: || get(lists::quality),
+    },
+    Route {
+        method: "get",
+        path: "/v1/inbox",
+        summary: "Refused commands that a person should look at",
+        secured: true,
+        params: || of(&INBOX),
+        answer: Some("InboxPage"),
+        handler: || get(inbox::index),
     },
     Route {
         method: "get",

@@ -1,5 +1,6 @@
 //! The API over HTTPS, with real read models behind it.
 
+mod history;
 mod past;
 mod plant;
 
@@ -17,6 +18,8 @@ macro_rules! asking {
         tokio::task::block_in_place(move || $body)
     }};
 }
+
+mod orders;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_in_every_sort_hold_every_order_once() {

@@ -1,13 +1,16 @@
 //! One work order with everything that belongs to it (RM-04).
 
-use mw_contract::{AggregateId, Instant, OperationState, PauseCause, Role, Seconds, SessionKind, WorkOrderState};
+use std::collections::BTreeMap;
+
+use mw_contract::{AggregateId, Instant, OperationState, PauseCause, Qty, Role, Seconds, SessionKind, WorkOrderState};
 use mw_policy::Scope;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 use super::{seq_of, shown};
 use crate::TextOpener;
-use crate::order::{Operation, Order};
+use crate::operation::Operation;
+use crate::order::Order;
 
 /// Does the scope hold this order?
 pub fn is_seen(conn: &Connection, scope: &Scope, id: AggregateId) -> rusqlite::Result<bool> {
@@ -47,11 +50,12 @@ pub fn detail(
         "routing_ref": h.routing_ref, "origin": {"kind": h.origin_kind, "id": h.origin_id},
         "readiness": readiness(&order), "created_at": order.created_at, "updated_at": order.updated_at,
         "operations": operations,
-        "materials": materials(&order), "shortages": order.shortages,
+        "materials": materials(&order), "shortages": order.shortages(), "reservations": order.reservations,
+        "substitutes": order.substitutes, "movements": movements(conn, seq)?, "splits": order.splits,
         "units": units(conn, seq)?, "notes": notes(conn, seq, opener)?,
         "parent_work_order_id": h.parent_work_order_id, "links": order.links, "lots": order.lots, "cycle": order.cycle,
-        // Recorded by commands that are not there yet: nothing can have been.
-        "inspections": [], "ncrs": [], "downtime": [],
+        "open_ncr": order.open_ncrs.len(), "inspections": quality(conn, seq, "inspection", opener)?,
+        "ncrs": quality(conn, seq, "ncr", opener)?, "downtime": [],
         "totals": totals(&order),
     });
     if let (Value::Object(all), Value::Object(rest)) = (&mut document, rest) {
@@ -115,27 +119,124 @@ fn operation(order: &Order, o: &Operation, sessions: &[Session]) -> Value {
     })
 }
 
+/// The lines of the bill with what they need, have and used, in the order of the bill.
 fn materials(order: &Order) -> Vec<Value> {
+    let missing = order.shortages();
     let line = |b: &mw_contract::event::parts::BomLineV1| {
-        let total = order.materials.iter().find(|m| m.line_no == b.line_no);
+        let m = order.material_of(b.line_no);
+        let short = missing.iter().find(|s| s.line_no == b.line_no).map_or(Qty::ZERO, |s| s.missing_qty);
         let mut v = serde_json::to_value(b).unwrap_or_default();
-        v["issued"] = json!(total.map(|m| m.issued));
-        v["returned"] = json!(total.map(|m| m.returned));
-        v["consumed"] = json!(total.map(|m| m.consumed));
+        v["required"] = json!(order.required(b));
+        v["reserved"] = json!(order.reserved(b.line_no));
+        v["issued"] = json!(m.issued);
+        v["returned"] = json!(m.returned);
+        v["consumed"] = json!(m.consumed);
+        v["backflushed"] = json!(m.backflushed);
+        v["missing"] = json!(short);
         v
     };
     order.bom.iter().map(line).collect()
 }
 
-fn units(conn: &Connection, seq: i64) -> rusqlite::Result<Vec<Value>> {
+/// Each movement of material, as its event says it; backflush follows from the reports and is in
+/// the sums alone.
+fn movements(conn: &Connection, seq: i64) -> rusqlite::Result<Vec<Value>> {
     let mut st =
-        conn.prepare_cached("SELECT serial, registered, voided FROM unit WHERE seq = ?1 ORDER BY position, place")?;
+        conn.prepare_cached("SELECT what, account, at, data FROM movement WHERE seq = ?1 ORDER BY position")?;
     st.query_map([seq], |r| {
-        let registered: Option<String> = r.get(1)?;
+        let data: String = r.get(3)?;
+        let mut v: Value = serde_json::from_str(&data).unwrap_or_default();
+        v["what"] = json!(r.get::<_, String>(0)?);
+        v["by"] = json!(r.get::<_, String>(1)?);
+        v["at"] = json!(Instant::clamped(r.get(2)?));
+        // Notes are shown with the notes.
+        if let Value::Object(map) = &mut v {
+            map.remove("note");
+        }
+        Ok(v)
+    })?
+    .collect()
+}
+
+/// Inspections or nonconformances, with their texts opened.
+fn quality(conn: &Connection, seq: i64, kind: &str, opener: &dyn TextOpener) -> rusqlite::Result<Vec<Value>> {
+    let mut texts = conn.prepare_cached(
+        "SELECT about, key_id, bytes FROM note WHERE seq = ?1 AND item_id = ?2 ORDER BY position DESC",
+    )?;
+    let mut st = conn.prepare_cached(
+        "SELECT item_id, doc, state, disposition, cause, owner, closed_at FROM quality
+         WHERE seq = ?1 AND kind = ?2 ORDER BY position",
+    )?;
+    st.query_map(params![seq, kind], |r| {
+        let (id, doc): ([u8; 16], String) = (r.get(0)?, r.get(1)?);
+        let mut v: Value = serde_json::from_str(&doc).unwrap_or_default();
+        v["state"] = json!(r.get::<_, String>(2)?);
+        v["owner"] = json!(r.get::<_, String>(5)?);
+        if kind == "ncr" {
+            v["disposition"] = json!(r.get::<_, Option<String>>(3)?);
+            v["cause"] = json!(r.get::<_, Option<String>>(4)?);
+            v["closed_at"] = json!(r.get::<_, Option<i64>>(6)?.map(Instant::clamped));
+        }
+        let opened = texts.query_map(params![seq, id], |t| {
+            Ok((t.get::<_, String>(0)?, shown(opener, Some(t.get(1)?), Some(t.get(2)?))))
+        })?;
+        for row in opened {
+            let (about, text) = row?;
+            let field = match about.as_str() {
+                "NonconformanceRaised" => "description",
+                "NonconformanceClosed" => "verification",
+                _ => "note",
+            };
+            v[field] = text;
+        }
+        Ok(v)
+    })?
+    .collect()
+}
+
+/// Units with what is in them now. What was built in first, and what was changed since, stays
+/// visible in `amendments`.
+fn units(conn: &Connection, seq: i64) -> rusqlite::Result<Vec<Value>> {
+    let mut amended: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut st = conn.prepare_cached(
+        "SELECT serial, at, account, reason, removed, added FROM genealogy WHERE seq = ?1 ORDER BY position",
+    )?;
+    let parsed = |t: String| serde_json::from_str::<Value>(&t).unwrap_or_else(|_| json!([]));
+    let rows = st.query_map([seq], |r| {
+        let amendment = json!({
+            "at": Instant::clamped(r.get(1)?), "by": r.get::<_, String>(2)?, "reason": r.get::<_, String>(3)?,
+            "removed": parsed(r.get(4)?), "added": parsed(r.get(5)?),
+        });
+        Ok((r.get::<_, String>(0)?, amendment))
+    })?;
+    for row in rows {
+        let (serial, amendment) = row?;
+        amended.entry(serial).or_default().push(amendment);
+    }
+    let mut st = conn.prepare_cached(
+        "SELECT serial, registered, voided, moved_to FROM unit WHERE seq = ?1 ORDER BY position, place",
+    )?;
+    st.query_map([seq], |r| {
+        let (serial, registered): (String, Option<String>) = (r.get(0)?, r.get(1)?);
         let mut v: Value = registered.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_else(|| json!({}));
         v["registered"] = json!(v.get("unit_id").is_some() || v.get("result").is_some());
         v["voided"] = json!(r.get::<_, bool>(2)?);
-        v["serial"] = json!(r.get::<_, String>(0)?);
+        v["moved_to"] = json!(r.get::<_, Option<[u8; 16]>>(3)?.map(uuid::Uuid::from_bytes));
+        if let Some(all) = amended.remove(&serial) {
+            let mut now: Vec<Value> = v["components"].as_array().cloned().unwrap_or_default();
+            for a in &all {
+                for gone in a["removed"].as_array().into_iter().flatten() {
+                    let same = |c: &Value| ["item_id", "serial", "lot"].iter().all(|k| c[*k] == gone[*k]);
+                    if let Some(at) = now.iter().position(same) {
+                        now.remove(at);
+                    }
+                }
+                now.extend(a["added"].as_array().into_iter().flatten().cloned());
+            }
+            v["components"] = Value::Array(now);
+            v["amendments"] = Value::Array(all);
+        }
+        v["serial"] = json!(serial);
         Ok(v)
     })?
     .collect()
@@ -143,7 +244,7 @@ fn units(conn: &Connection, seq: i64) -> rusqlite::Result<Vec<Value>> {
 
 fn notes(conn: &Connection, seq: i64, opener: &dyn TextOpener) -> rusqlite::Result<Vec<Value>> {
     let mut st = conn.prepare_cached(
-        "SELECT note_id, about, account, role, at, key_id, bytes, attachments FROM note WHERE seq = ?1 ORDER BY position",
+        "SELECT note_id, about, account, role, at, key_id, bytes, attachments, item_id FROM note WHERE seq = ?1 ORDER BY position",
     )?;
     st.query_map(params![seq], |r| {
         let id: Option<[u8; 16]> = r.get(0)?;
@@ -153,6 +254,7 @@ fn notes(conn: &Connection, seq: i64, opener: &dyn TextOpener) -> rusqlite::Resu
             "author": r.get::<_, String>(2)?, "role": r.get::<_, Option<u8>>(3)?.and_then(Role::from_number),
             "at": Instant::clamped(r.get(4)?), "text": shown(opener, Some(r.get(5)?), Some(r.get(6)?)),
             "attachments": serde_json::from_str::<Value>(&attachments).unwrap_or_default(),
+            "item_id": r.get::<_, Option<[u8; 16]>>(8)?.map(uuid::Uuid::from_bytes),
         }))
     })?
     .collect()
@@ -168,6 +270,8 @@ fn totals(order: &Order) -> Value {
         order.operations.iter().filter_map(|o| o.times.as_ref()).map(|t| pick(t).0).sum()
     };
     json!({
+        "planned_qty": order.header.planned_qty, "good": order.header.good, "scrap": order.header.scrap,
+        "rework_open": order.header.rework_open,
         "planned_setup": planned_setup, "planned_run": planned_run.normalize().to_string(),
         "actual_run": sum(|t| t.0), "actual_setup": sum(|t| t.1), "actual_labour": sum(|t| t.2),
     })

@@ -60,6 +60,7 @@ pub const FILTERS: &[Filter] = &[
     filter("late", Takes::Bool, LATENESS, "behind its due date, or finished behind it"),
     filter("short", Takes::Bool, "w.shortages", "material is missing"),
     filter("origin", Takes::Origin, "w.origin_kind", "what caused the order"),
+    filter("open_ncr", Takes::Bool, "w.open_ncr", "a nonconformance is open"),
     filter("has_ticket", Takes::Bool, "w.has_ticket", "caused by a repair ticket"),
     filter("q", Takes::Text, "w.search", "text in the number or the sales order's reference"),
 ];
@@ -96,6 +97,25 @@ pub fn allowed(takes: Takes) -> Vec<String> {
         Takes::Bool => vec!["true".into(), "false".into()],
         Takes::Reference(_) | Takes::Code | Takes::Instant | Takes::Text => Vec::new(),
     }
+}
+
+/// If no reference document has this code: the complaint, and codes that there are.
+pub(super) fn unknown(
+    conn: &Connection,
+    kind: ReferenceKind,
+    name: &str,
+    code: &str,
+) -> rusqlite::Result<Option<(String, Vec<String>)>> {
+    let known: bool = conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM reference WHERE kind = ?1 AND code = ?2)")?
+        .query_row(rusqlite::params![kind.number(), code], |r| r.get(0))?;
+    if known {
+        return Ok(None);
+    }
+    let mut st =
+        conn.prepare_cached("SELECT code FROM reference WHERE kind = ?1 AND retired = 0 ORDER BY code LIMIT 100")?;
+    let allowed = st.query_map([kind.number()], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    Ok(Some((format!("there is no {name} {code:?}"), allowed)))
 }
 
 impl Filter {
@@ -141,18 +161,10 @@ impl Checked {
         let f = &FILTERS[self.filter];
         let Takes::Reference(kind) = f.takes else { return Ok(None) };
         for v in &self.values {
-            let known: bool = conn
-                .prepare_cached("SELECT EXISTS (SELECT 1 FROM reference WHERE kind = ?1 AND code = ?2)")?
-                .query_row(rusqlite::params![kind.number(), v], |r| r.get(0))?;
-            if known {
-                continue;
+            let Value::Text(code) = v else { continue };
+            if let Some((message, allowed)) = unknown(conn, kind, f.name, code)? {
+                return Ok(Some(BadValue { parameter: f.name.to_owned(), message, allowed }));
             }
-            let mut st = conn
-                .prepare_cached("SELECT code FROM reference WHERE kind = ?1 AND retired = 0 ORDER BY code LIMIT 100")?;
-            let allowed = st.query_map([kind.number()], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-            let code = if let Value::Text(t) = v { t.as_str() } else { "" };
-            let message = format!("there is no {} {code:?}", f.name);
-            return Ok(Some(BadValue { parameter: f.name.to_owned(), message, allowed }));
         }
         Ok(None)
     }

@@ -86,7 +86,11 @@ pub struct Page {
 
 /// The heading of the CSV form.
 pub fn csv_heading() -> String {
-    let names: Vec<&str> = FIELDS.iter().map(|f| f.name).collect();
+    heading_of(FIELDS)
+}
+
+pub(super) fn heading_of(fields: &[Field]) -> String {
+    let names: Vec<&str> = fields.iter().map(|f| f.name).collect();
     format!("{}\r\n", names.join(","))
 }
 
@@ -137,8 +141,8 @@ pub fn list(conn: &Connection, scope: &Scope, q: &Query, format: Format) -> rusq
             return Ok(());
         }
         match format {
-            Format::Json => write_json(&mut page.rows, r, page.count > 0)?,
-            Format::Csv => write_csv(&mut page.rows, r)?,
+            Format::Json => write_json(FIELDS, &mut page.rows, r, page.count > 0)?,
+            Format::Csv => write_csv(FIELDS, &mut page.rows, r)?,
         }
         page.count += 1;
         last = (shown..shown + keys.len()).map(|i| r.get(i)).collect::<rusqlite::Result<_>>()?;
@@ -179,11 +183,12 @@ fn continue_after(sql: &mut Sql, sort: Sort, after: &After) {
 
 /// Calls with each field and its values: its own, and the column beside it.
 fn fields<'r>(
+    all: &'static [Field],
     r: &'r rusqlite::Row<'_>,
     mut each: impl FnMut(&Field, ValueRef<'r>, Option<ValueRef<'r>>),
 ) -> rusqlite::Result<()> {
     let mut at = 0;
-    for f in FIELDS {
+    for f in all {
         let v = r.get_ref(at)?;
         at += 1;
         let mut beside = None;
@@ -196,10 +201,15 @@ fn fields<'r>(
     Ok(())
 }
 
-fn write_json(out: &mut Vec<u8>, r: &rusqlite::Row<'_>, comma: bool) -> rusqlite::Result<()> {
+pub(super) fn write_json(
+    all: &'static [Field],
+    out: &mut Vec<u8>,
+    r: &rusqlite::Row<'_>,
+    comma: bool,
+) -> rusqlite::Result<()> {
     out.extend_from_slice(if comma { b",{" } else { b"{" });
     let mut first = true;
-    fields(r, |f, v, beside| {
+    fields(all, r, |f, v, beside| {
         if !std::mem::take(&mut first) {
             out.push(b',');
         }
@@ -212,9 +222,9 @@ fn write_json(out: &mut Vec<u8>, r: &rusqlite::Row<'_>, comma: bool) -> rusqlite
     Ok(())
 }
 
-fn write_csv(out: &mut Vec<u8>, r: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
+pub(super) fn write_csv(all: &'static [Field], out: &mut Vec<u8>, r: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
     let mut first = true;
-    fields(r, |f, v, beside| {
+    fields(all, r, |f, v, beside| {
         if !std::mem::take(&mut first) {
             out.push(b',');
         }

@@ -3,15 +3,19 @@
 //!
 //! - [`list`]: pages of work orders. [`filter`]: what a list can be narrowed by.
 //! - [`detail`]: one work order. [`events`]: its history (RM-19).
+//! - [`table`]: pages of any other list; [`tables`]: those lists. [`board`]: orders by state (RM-02).
 //! - [`outcome`]: what became of a command. [`audit`]: where in the log the asked-for events are.
 
 pub mod audit;
+pub mod board;
 pub mod detail;
 pub mod events;
 pub mod filter;
 pub mod list;
 pub mod outcome;
 pub mod past;
+pub mod table;
+pub mod tables;
 
 use mw_contract::{AggregateId, Sealed};
 use mw_policy::{Scope, Sites};

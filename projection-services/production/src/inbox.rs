@@ -1,0 +1,145 @@
+//! The conflict inbox (RM-17): refused commands that a person should look at. They come from the
+//! stored refusals, so nothing has to remember to put them there.
+//!
+//! An item is open until somebody dismisses it, or until a command that names it as its cause is
+//! accepted.
+
+use mw_contract::commit::Outcome;
+use mw_contract::{AggregateId, AggregateKind, ErrorCode, Event, Instant, Rejection, Role, StoredCommit};
+use mw_projection::ApplyError;
+use rusqlite::{Connection, params};
+
+/// Why an item is in the inbox.
+pub const KINDS: &[&str] = &["late_report", "offline", "clock_skew", "process_failed"];
+/// What may have become of one.
+pub const STATES: &[&str] = &["open", "dismissed", "resolved"];
+
+/// The account of the process managers.
+const PROCESSES: &str = "processes";
+
+/// Reports that only add, so that a late one may still be right.
+const REPORTS: &[&str] = &[
+    "work-order.report-quantity",
+    "work-order.complete-operation",
+    "work-order.pause-operation",
+    "work-order.register-unit",
+    "work-order.record-consumption",
+    "work-order.record-inspection",
+];
+
+/// Makes the tables. A dismissal is kept apart too: it is production's, and the item may be of
+/// another context.
+pub(crate) fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(
+        "CREATE TABLE inbox (
+            command_id BLOB NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL, commit_number INTEGER NOT NULL,
+            recorded_at INTEGER NOT NULL, occurred_at INTEGER NOT NULL, role INTEGER, device TEXT, site TEXT,
+            command_type TEXT NOT NULL, aggregate_id BLOB, code TEXT NOT NULL, message TEXT NOT NULL,
+            details TEXT, state TEXT NOT NULL, settled_at INTEGER, settled_by TEXT, reason TEXT,
+            resolved_by BLOB, PRIMARY KEY (command_id, account)
+         ) STRICT, WITHOUT ROWID;
+         CREATE TABLE dismissal (
+            command_id BLOB PRIMARY KEY, at INTEGER NOT NULL, account TEXT NOT NULL, reason TEXT NOT NULL
+         ) STRICT, WITHOUT ROWID;",
+    )
+}
+
+/// Makes what queries need.
+pub(crate) fn create_indexes(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch("CREATE INDEX inbox_state ON inbox (state, recorded_at, command_id)")
+}
+
+/// Writes what a commit means for the inbox. `ended` tells when a completed or closed order ended.
+pub(crate) fn commit(
+    tx: &Connection,
+    commit: &StoredCommit,
+    events: &[Event],
+    ended: impl Fn(AggregateId) -> Result<Option<Instant>, ApplyError>,
+) -> Result<(), ApplyError> {
+    let h = &commit.head;
+    if let Outcome::Rejected(refusal) = &h.outcome {
+        return match kind(commit, refusal, ended)? {
+            Some(kind) => put(tx, commit, refusal, kind),
+            None => Ok(()),
+        };
+    }
+    if let Some(cause) = &h.causation_id {
+        tx.prepare_cached(
+            "UPDATE inbox SET state = 'resolved', settled_at = ?2, settled_by = ?3, resolved_by = ?4
+             WHERE command_id = ?1 AND state = 'open'",
+        )?
+        .execute(params![
+            cause.as_bytes(),
+            h.recorded_at.millis(),
+            h.account.as_str(),
+            h.command_id.as_bytes()
+        ])?;
+    }
+    for (stored, event) in commit.events.iter().zip(events) {
+        let (AggregateKind::Inbox, Event::InboxItemDismissed(e)) = (stored.event.stream.kind, event) else { continue };
+        let id = stored.event.stream.id;
+        let (at, by, reason) = (h.recorded_at.millis(), h.account.as_str(), e.reason.as_str());
+        tx.prepare_cached("INSERT OR REPLACE INTO dismissal VALUES (?1,?2,?3,?4)")?.execute(params![
+            id.as_bytes(),
+            at,
+            by,
+            reason,
+        ])?;
+        tx.prepare_cached(
+            "UPDATE inbox SET state = 'dismissed', settled_at = ?2, settled_by = ?3, reason = ?4
+             WHERE command_id = ?1 AND state = 'open'",
+        )?
+        .execute(params![id.as_bytes(), at, by, reason])?;
+    }
+    Ok(())
+}
+
+fn kind(
+    commit: &StoredCommit,
+    refusal: &Rejection,
+    ended: impl Fn(AggregateId) -> Result<Option<Instant>, ApplyError>,
+) -> Result<Option<&'static str>, ApplyError> {
+    let h = &commit.head;
+    if h.account.as_str() == PROCESSES {
+        // Too little stock is an answer, and a stale version is tried again by itself.
+        let failed = !matches!(refusal.code, ErrorCode::InsufficientStock | ErrorCode::VersionConflict);
+        return Ok(failed.then_some("process_failed"));
+    }
+    if refusal.code == ErrorCode::ClockSkew && (h.role == Some(Role::Device) || h.device.is_some()) {
+        return Ok(Some("clock_skew"));
+    }
+    if refusal.code == ErrorCode::InvalidState
+        && REPORTS.contains(&&*h.command_type)
+        && let Some(id) = h.aggregate_id
+        && ended(id)?.is_some_and(|end| h.occurred_at < end)
+    {
+        return Ok(Some("late_report"));
+    }
+    let offline = refusal.details.as_ref().and_then(|d| d.get("captured_offline")) == Some(&serde_json::json!(true));
+    Ok(offline.then_some("offline"))
+}
+
+fn put(tx: &Connection, commit: &StoredCommit, refusal: &Rejection, kind: &str) -> Result<(), ApplyError> {
+    let h = &commit.head;
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO inbox VALUES
+         (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,'open',NULL,NULL,NULL,NULL)",
+    )?
+    .execute(params![
+        h.command_id.as_bytes(),
+        h.account.as_str(),
+        kind,
+        commit.number.0 as i64,
+        h.recorded_at.millis(),
+        h.occurred_at.millis(),
+        h.role.map(|r| r.number()),
+        h.device,
+        h.site.as_ref().map(|s| s.as_str()),
+        h.command_type,
+        h.aggregate_id.as_ref().map(|a| a.as_bytes()),
+        refusal.code.as_str(),
+        refusal.message,
+        refusal.details.as_ref().map(ToString::to_string),
+    ])?;
+    Ok(())
+}

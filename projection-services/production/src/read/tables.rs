@@ -1,0 +1,441 @@
+//! The lists that are described by a [`Table`]: the queue of a cell (RM-03), the schedule (RM-06),
+//! shortages (RM-08), quality (RM-09) and the conflict inbox (RM-17).
+
+use mw_contract::{InspectionKind, Instant, NcrStage, OperationState, ReferenceKind, Verdict, WorkOrderState};
+use mw_policy::Scope;
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use serde_json::json;
+
+use super::list::Direction;
+use super::table::{Narrow, Query, Table, Takes};
+use super::{Sql, at_sites};
+use crate::columns::{Kind, field, hours};
+
+/// A blob of 16 bytes as the text of a UUID.
+macro_rules! uuid_text {
+    ($c:literal) => {
+        concat!(
+            "lower(substr(hex(",
+            $c,
+            "),1,8) || '-' || substr(hex(",
+            $c,
+            "),9,4) || '-' || substr(hex(",
+            $c,
+            "),13,4) || '-' || substr(hex(",
+            $c,
+            "),17,4) || '-' || substr(hex(",
+            $c,
+            "),21))"
+        )
+    };
+}
+
+/// Milliseconds as the text of an instant.
+macro_rules! time_text {
+    ($c:literal) => {
+        concat!("strftime('%Y-%m-%dT%H:%M:%fZ', ", $c, " / 1000.0, 'unixepoch')")
+    };
+}
+
+pub(super) const fn narrow(name: &'static str, sql: &'static str, takes: Takes, about: &'static str) -> Narrow {
+    Narrow { name, about, sql, takes }
+}
+
+fn words(all: impl IntoIterator<Item = &'static str>) -> Vec<(String, Value)> {
+    all.into_iter().map(|w| (w.to_owned(), Value::Text(w.to_owned()))).collect()
+}
+
+fn numbers(to: u8) -> Vec<(String, Value)> {
+    (1..=to).map(|n| (n.to_string(), Value::Integer(i64::from(n)))).collect()
+}
+
+pub(super) fn priorities() -> Vec<(String, Value)> {
+    numbers(4)
+}
+
+pub(super) fn states() -> Vec<(String, Value)> {
+    let one = |s: &WorkOrderState| (s.as_str().to_owned(), Value::Integer(i64::from(s.number())));
+    WorkOrderState::ALL.iter().map(one).collect()
+}
+
+pub(super) const SITE: Takes = Takes::Reference(ReferenceKind::Site);
+pub(super) const LINE: Takes = Takes::Reference(ReferenceKind::Line);
+pub(super) const PRODUCT: Takes = Takes::Reference(ReferenceKind::Product);
+
+/// Ready and first in the queue of its cell is loaded (invariant I7). The state of the cell itself
+/// is not looked at.
+macro_rules! loaded {
+    () => {
+        "(CASE WHEN o.ready = 1 AND o.cell IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM operation x WHERE x.cell = o.cell AND x.open = 1 AND x.ready = 1
+    AND (x.priority, COALESCE(x.planned_start, 0), x.seq, x.op)
+      < (o.priority, COALESCE(o.planned_start, 0), o.seq, o.op)) THEN 2 ELSE o.ready END)"
+    };
+}
+
+/// Loaded first, then ready, then waiting.
+const READINESS_RANK: &str = concat!("(2 - COALESCE(", loaded!(), ", 0))");
+
+const MINE: &str = "(EXISTS (SELECT 1 FROM json_each(o.assigned) a WHERE a.value = p.me)
+    OR EXISTS (SELECT 1 FROM session s WHERE s.seq = o.seq AND s.op = o.op AND s.ended_at IS NULL AND s.operator = p.me))";
+
+const MY_SESSIONS: &str = concat!(
+    "(SELECT json_group_array(json_object('session_id', ",
+    uuid_text!("s.session_id"),
+    ", 'cell', s.cell, 'kind', CASE s.kind WHEN 1 THEN 'setup' ELSE 'run' END, 'started_at', ",
+    time_text!("s.started_at"),
+    ")) FROM session s WHERE s.seq = o.seq AND s.op = o.op AND s.ended_at IS NULL AND s.operator = p.me)"
+);
+
+const LAST_REPORTS: &str = concat!(
+    "(SELECT json_group_array(json_object('report_id', ",
+    uuid_text!("r.report_id"),
+    ", 'good', r.good, 'scrap', r.scrap, 'rework', r.rework, 'operator', r.operator, 'mine', ",
+    "json(CASE WHEN r.operator = p.me THEN 'true' ELSE 'false' END), 'corrected', ",
+    "json(CASE r.corrected WHEN 1 THEN 'true' ELSE 'false' END), 'at', ",
+    time_text!("r.at"),
+    ")) FROM (SELECT * FROM report q WHERE q.seq = o.seq AND q.op = o.op ORDER BY q.position DESC LIMIT 5) r)"
+);
+
+/// The queue of cell `a` of line `b` (RM-03): its operations, and those of its line that any cell
+/// of its class may take.
+pub static QUEUE: Table = Table {
+    name: "queue",
+    from: "operation o JOIN work_order w ON w.seq = o.seq",
+    only: "o.open = 1 AND (o.cell = p.a OR (o.cell IS NULL AND o.line = p.b AND (o.cell_class IS NULL OR EXISTS (
+        SELECT 1 FROM place c WHERE c.kind = 'cell' AND c.code = p.a AND c.class = o.cell_class))))",
+    site: "w.site",
+    account: None,
+    fields: &[
+        field("work_order_id", "w.id", Kind::Uuid, false),
+        field("number", "w.number", Kind::Text, false),
+        field("version", "w.version", Kind::Int, false),
+        field("site", "w.site", Kind::Text, false),
+        field("product", "w.product", Kind::Text, false),
+        field("rev", "w.rev", Kind::Text, true),
+        field("order_state", "w.state", Kind::State, false),
+        field("hold_reason", "w.hold_reason", Kind::Text, true),
+        field("op", "o.op", Kind::Int, false),
+        field("name", "o.name", Kind::Text, false),
+        field("cell", "o.cell", Kind::Text, true),
+        field("cell_class", "o.cell_class", Kind::Text, true),
+        field("state", "o.state", Kind::OperationState, false),
+        field("readiness", loaded!(), Kind::Readiness, true),
+        field("to_do", "o.to_do", Kind::Number, false),
+        field("good", "o.good", Kind::Number, false),
+        field("scrap", "o.scrap", Kind::Number, false),
+        field("rework_open", "o.rework_open", Kind::Number, false),
+        field("uom", "w.uom", Kind::Text, false),
+        field("setup_time", "o.setup_time", Kind::Int, false),
+        field("run_time_per_unit", "o.run_time_per_unit", Kind::Text, false),
+        field("planned_start", "o.planned_start", Kind::Instant, true),
+        field("planned_end", "o.planned_end", Kind::Instant, true),
+        field("priority", "o.priority", Kind::Int, false),
+        field("due_at", "w.due_at", Kind::Instant, false),
+        field("crew", "o.crew", Kind::Text, true),
+        field("predecessors", "o.predecessors", Kind::Json, false),
+        field("assigned", "o.assigned", Kind::Json, false),
+        field("my_sessions", MY_SESSIONS, Kind::Json, false),
+        field("last_reports", LAST_REPORTS, Kind::Json, false),
+    ],
+    filters: &[
+        narrow("me", MINE, Takes::Flag, "assigned to the caller, or with an open session of the caller"),
+        narrow("ready", "o.ready", Takes::Flag, "nothing is missing"),
+        narrow("priority", "o.priority", Takes::Words(priorities), "priorities, 1 is the most urgent"),
+    ],
+    order: (&[READINESS_RANK, "o.priority", "COALESCE(o.planned_start, 9007199254740991)"], Direction::Ascending),
+    key: &["o.seq", "o.op"],
+};
+
+/// The line of a cell that the scope holds; `None` when there is no such cell for it.
+pub fn line_of_cell(conn: &Connection, scope: &Scope, cell: &str) -> rusqlite::Result<Option<Value>> {
+    let mut sql = Sql::new("SELECT c.line FROM place c WHERE c.kind = 'cell' AND c.code = ?1");
+    sql.bind(cell.to_owned());
+    at_sites(&mut sql, "c.site", scope);
+    let mut found = None;
+    sql.each(conn, |r| {
+        found = Some(r.get(0)?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn operation_states() -> Vec<(String, Value)> {
+    let one = |s: &OperationState| (s.as_str().to_owned(), Value::Integer(i64::from(s.number())));
+    OperationState::ALL.iter().map(one).collect()
+}
+
+/// Planned and actual bars between `a` and `b` (RM-06).
+pub static SCHEDULE: Table = Table {
+    name: "schedule",
+    from: "operation o JOIN work_order w ON w.seq = o.seq",
+    // Neither drafts nor cancelled orders take a place in the plan.
+    only: "w.state NOT IN (1, 8) AND ((o.planned_start < p.b AND o.planned_end > p.a)
+        OR (o.started_at < p.b AND COALESCE(o.ended_at, w.ended_at, p.now) > p.a))",
+    site: "w.site",
+    account: None,
+    fields: &[
+        field("work_order_id", "w.id", Kind::Uuid, false),
+        field("number", "w.number", Kind::Text, false),
+        field("version", "w.version", Kind::Int, false),
+        field("site", "w.site", Kind::Text, false),
+        field("product", "w.product", Kind::Text, false),
+        field("priority", "w.priority", Kind::Int, false),
+        field("state", "w.state", Kind::State, false),
+        field("line", "o.line", Kind::Text, true),
+        field("cell", "o.cell", Kind::Text, true),
+        field("op", "o.op", Kind::Int, false),
+        field("name", "o.name", Kind::Text, false),
+        field("operation_state", "o.state", Kind::OperationState, false),
+        field("planned_start", "o.planned_start", Kind::Instant, true),
+        field("planned_end", "o.planned_end", Kind::Instant, true),
+        field("planned_hours", "o.planned_seconds * 1000", Kind::Hours, false),
+        field("actual_start", "o.started_at", Kind::Instant, true),
+        field("actual_end", "o.ended_at", Kind::Instant, true),
+        field("due_at", "w.due_at", Kind::Instant, false),
+    ],
+    filters: &[
+        narrow("site", "w.site", SITE, "sites"),
+        narrow("line", "o.line", LINE, "lines"),
+        narrow("cell", "o.cell", Takes::Reference(ReferenceKind::Cell), "cells"),
+        narrow("product", "w.product", PRODUCT, "products"),
+        narrow("state", "w.state", Takes::Words(states), "states of orders"),
+        narrow("operation_state", "o.state", Takes::Words(operation_states), "states of operations"),
+    ],
+    order: (&["COALESCE(o.planned_start, o.started_at, 0)"], Direction::Ascending),
+    key: &["o.seq", "o.op"],
+};
+
+/// The load of each cell and line between `a` and `b`: planned hours of the bars that lie in the
+/// period, each as far as it does, against the hours of the period. A bar without standard times
+/// counts with its length.
+pub fn load(conn: &Connection, scope: &Scope, q: &Query) -> rusqlite::Result<Vec<serde_json::Value>> {
+    const PLANNED: &str = "o.line, o.cell, SUM(CAST(
+        (CASE WHEN o.planned_seconds > 0 THEN o.planned_seconds * 1000.0 ELSE o.planned_end - o.planned_start END)
+        * (MIN(o.planned_end, p.b) - MAX(o.planned_start, p.a)) / (o.planned_end - o.planned_start) AS INTEGER))";
+    let (Value::Integer(from), Value::Integer(to)) = q.given else { return Ok(Vec::new()) };
+    let mut sql = SCHEDULE.select(conn, scope, q, PLANNED)?;
+    sql.push(
+        " AND o.planned_start < p.b AND o.planned_end > p.a AND o.planned_end > o.planned_start AND o.state <> 6
+         GROUP BY o.line, o.cell ORDER BY o.line, o.cell",
+    );
+    let mut cells: Vec<(Option<String>, Option<String>, i64)> = Vec::new();
+    sql.each(conn, |r| {
+        cells.push((r.get(0)?, r.get(1)?, r.get(2)?));
+        Ok(())
+    })?;
+    let row = |line: &Option<String>, cell: &Option<String>, planned: i64, available: i64| {
+        let percent = rust_decimal::Decimal::from(planned) * rust_decimal::Decimal::ONE_HUNDRED;
+        let percent = percent.checked_div(available.into()).map(|d| d.round_dp(1).normalize().to_string());
+        json!({"line": line, "cell": cell, "planned_hours": hours(planned), "available_hours": hours(available),
+            "load_pct": percent})
+    };
+    let mut lines: Vec<(Option<String>, i64)> = Vec::new();
+    for (line, _, planned) in &cells {
+        match lines.iter_mut().find(|(l, _)| l == line) {
+            Some((_, sum)) => *sum += planned,
+            None => lines.push((line.clone(), *planned)),
+        }
+    }
+    let mut all = Vec::new();
+    for (line, planned) in &lines {
+        let count: i64 = conn
+            .prepare_cached("SELECT COUNT(*) FROM place WHERE kind = 'cell' AND line = ?1")?
+            .query_row([line], |r| r.get(0))?;
+        all.push(row(line, &None, *planned, (to - from) * count.max(1)));
+        for (_, cell, planned) in cells.iter().filter(|(l, c, _)| l == line && c.is_some()) {
+            all.push(row(line, cell, *planned, to - from));
+        }
+    }
+    Ok(all)
+}
+
+/// Material that is missing (RM-08). Nobody tells the system of deliveries that are on their way,
+/// so `expected_receipt` is null.
+pub static SHORTAGES: Table = Table {
+    name: "shortages",
+    from: "shortage s JOIN work_order w ON w.seq = s.seq",
+    only: "1",
+    site: "w.site",
+    account: None,
+    fields: &[
+        field("item", "s.item", Kind::Text, false),
+        field("work_order_id", "w.id", Kind::Uuid, false),
+        field("number", "w.number", Kind::Text, false),
+        field("version", "w.version", Kind::Int, false),
+        field("site", "w.site", Kind::Text, false),
+        field("line", "w.line", Kind::Text, true),
+        field("product", "w.product", Kind::Text, false),
+        field("state", "w.state", Kind::State, false),
+        field("priority", "w.priority", Kind::Int, false),
+        field("line_no", "s.line_no", Kind::Int, false),
+        field("op", "s.op", Kind::Int, true),
+        field("required", "s.required", Kind::Number, false),
+        field("reserved", "s.reserved", Kind::Number, false),
+        field("issued", "s.issued", Kind::Number, false),
+        field("missing", "s.missing", Kind::Number, false),
+        field("needed_at", "s.needed_at", Kind::Instant, false),
+        field("expected_receipt", "NULL", Kind::Instant, true),
+    ],
+    filters: &[
+        narrow("item", "s.item", Takes::Codes, "items"),
+        narrow("site", "w.site", SITE, "sites"),
+        narrow("line", "w.line", LINE, "lines"),
+        narrow("product", "w.product", PRODUCT, "products"),
+        narrow("state", "w.state", Takes::Words(states), "states of orders"),
+        narrow("date", "s.needed_at", Takes::Day("s.needed_at"), "needed on this day"),
+        narrow("needed_from", "s.needed_at", Takes::From, "needed at this time or later"),
+        narrow("needed_to", "s.needed_at", Takes::To, "needed before or at this time"),
+    ],
+    order: (&["s.needed_at"], Direction::Ascending),
+    key: &["s.seq", "s.line_no"],
+};
+
+fn quality_kinds() -> Vec<(String, Value)> {
+    words(["ncr", "inspection"])
+}
+
+fn quality_states() -> Vec<(String, Value)> {
+    words(["open", "dispositioned", "closed"].into_iter().chain(Verdict::ALL.iter().map(|v| v.as_str())))
+}
+
+fn stages() -> Vec<(String, Value)> {
+    let all = NcrStage::ALL.iter().map(|s| s.as_str()).chain(InspectionKind::ALL.iter().map(|k| k.as_str()));
+    let mut all = words(all);
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all.dedup_by(|a, b| a.0 == b.0);
+    all
+}
+
+fn severities() -> Vec<(String, Value)> {
+    numbers(4)
+}
+
+/// Inspections and nonconformances (RM-09). An inspection's state is its verdict, its quantity the
+/// sample; it has no severity and stands behind every nonconformance.
+pub static QUALITY: Table = Table {
+    name: "quality",
+    from: "quality q JOIN work_order w ON w.seq = q.seq",
+    only: "1",
+    site: "w.site",
+    account: None,
+    fields: &[
+        field("id", "q.item_id", Kind::Uuid, false),
+        field("kind", "q.kind", Kind::Text, false),
+        field("work_order_id", "w.id", Kind::Uuid, false),
+        field("number", "w.number", Kind::Text, false),
+        field("version", "w.version", Kind::Int, false),
+        field("site", "w.site", Kind::Text, false),
+        field("line", "w.line", Kind::Text, true),
+        field("product", "w.product", Kind::Text, false),
+        field("op", "q.op", Kind::Int, true),
+        field("defect", "q.defect", Kind::Text, true),
+        field("qty", "q.qty", Kind::Number, false),
+        field("severity", "q.severity", Kind::Int, true),
+        field("stage", "q.stage", Kind::Text, false),
+        field("disposition", "q.disposition", Kind::Text, true),
+        field("cause", "q.cause", Kind::Text, true),
+        field("state", "q.state", Kind::Text, false),
+        field("age", "(COALESCE(q.closed_at, p.now) - q.opened_at)", Kind::Days, false),
+        field("owner", "q.owner", Kind::Text, false),
+        field("opened_at", "q.opened_at", Kind::Instant, false),
+        field("closed_at", "q.closed_at", Kind::Instant, true),
+    ],
+    filters: &[
+        narrow("kind", "q.kind", Takes::Words(quality_kinds), "ncr or inspection"),
+        narrow("state", "q.state", Takes::Words(quality_states), "states of nonconformances, verdicts of inspections"),
+        narrow("severity", "q.severity", Takes::Words(severities), "severities, 1 is the worst"),
+        narrow("stage", "q.stage", Takes::Words(stages), "where it was found, or the kind of inspection"),
+        narrow("site", "w.site", SITE, "sites"),
+        narrow("line", "w.line", LINE, "lines"),
+        narrow("product", "w.product", PRODUCT, "products"),
+        narrow("cause", "q.cause", Takes::Codes, "causes"),
+        narrow("defect", "q.defect", Takes::Codes, "defects"),
+    ],
+    // The oldest first: the same as by age, the other way round.
+    order: (&["q.rank", "q.opened_at"], Direction::Ascending),
+    key: &["q.position"],
+};
+
+fn inbox_kinds() -> Vec<(String, Value)> {
+    words(crate::inbox::KINDS.iter().copied())
+}
+
+fn inbox_states() -> Vec<(String, Value)> {
+    words(crate::inbox::STATES.iter().copied())
+}
+
+/// What became of an item. Dismissals are production's; `a` brings them to other contexts.
+const INBOX_STATE: &str = "(CASE WHEN i.state = 'open' AND d.key IS NOT NULL THEN 'dismissed' ELSE i.state END)";
+
+/// The conflict inbox of one context (RM-17). `a` is a JSON object of dismissals by command id in
+/// hexadecimal; the item's id is that of the refused command.
+pub static INBOX: Table = Table {
+    name: "inbox",
+    from: "inbox i LEFT JOIN json_each(p.a) d ON d.key = hex(i.command_id)",
+    only: "1",
+    site: "i.site",
+    account: Some("i.account"),
+    fields: &[
+        field("id", "i.command_id", Kind::Uuid, false),
+        field("kind", "i.kind", Kind::Text, false),
+        field("state", INBOX_STATE, Kind::Text, false),
+        field("recorded_at", "i.recorded_at", Kind::Instant, false),
+        field("occurred_at", "i.occurred_at", Kind::Instant, false),
+        field("account", "i.account", Kind::Text, false),
+        field("device", "i.device", Kind::Text, true),
+        field("site", "i.site", Kind::Text, true),
+        field("context", "p.b", Kind::Text, false),
+        field("command_type", "i.command_type", Kind::Text, false),
+        field("aggregate_id", "i.aggregate_id", Kind::Uuid, true),
+        field("code", "i.code", Kind::Text, false),
+        field("message", "i.message", Kind::Text, false),
+        field("details", "i.details", Kind::Json, true),
+        field("settled_at", "COALESCE(i.settled_at, json_extract(d.value, '$.at'))", Kind::Instant, true),
+        field("settled_by", "COALESCE(i.settled_by, json_extract(d.value, '$.by'))", Kind::Text, true),
+        field("reason", "COALESCE(i.reason, json_extract(d.value, '$.reason'))", Kind::Text, true),
+        field("resolved_by", "i.resolved_by", Kind::Uuid, true),
+    ],
+    filters: &[
+        narrow("state", INBOX_STATE, Takes::Words(inbox_states), "what became of it; open unless given"),
+        narrow("kind", "i.kind", Takes::Words(inbox_kinds), "why it is here"),
+        narrow("site", "i.site", SITE, "sites"),
+        narrow("device", "i.device", Takes::Codes, "devices"),
+        narrow("user", "i.account", Takes::Codes, "accounts that sent the command"),
+    ],
+    order: (&["i.recorded_at"], Direction::Descending),
+    key: &["i.command_id", "i.account"],
+};
+
+/// Dismissals whose items are not production's, as the `a` of [`INBOX`].
+pub fn dismissed_elsewhere(conn: &Connection) -> rusqlite::Result<String> {
+    conn.query_row(
+        "SELECT json_group_object(hex(d.command_id), json_object('at', d.at, 'by', d.account, 'reason', d.reason))
+         FROM dismissal d WHERE NOT EXISTS (SELECT 1 FROM inbox i WHERE i.command_id = d.command_id)",
+        [],
+        |r| r.get(0),
+    )
+}
+
+/// The week that a moment lies in: Monday to Monday, in UTC.
+pub fn week_of(now: Instant) -> (Instant, Instant) {
+    const DAY: i64 = 86_400_000;
+    // 1970-01-01 was a Thursday.
+    let monday = (now.millis().div_euclid(DAY) + 3).div_euclid(7) * 7 - 3;
+    (Instant::clamped(monday * DAY), Instant::clamped((monday + 7) * DAY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_week_begins_on_monday() {
+        for day in ["2026-03-02T00:00:00Z", "2026-03-05T12:00:00Z", "2026-03-08T23:59:59.999Z"] {
+            let (from, to) = week_of(day.parse().unwrap());
+            assert_eq!(from.to_string(), "2026-03-02T00:00:00.000Z", "{day}");
+            assert_eq!(to.to_string(), "2026-03-09T00:00:00.000Z", "{day}");
+        }
+    }
+}
