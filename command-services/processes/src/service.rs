@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mw_contract::{CommandId, CommitNumber, Head};
 use mw_log::LogReader;
-use mw_runtime::{Bus, Clock};
+use mw_runtime::{Bus, Clock, Outbound};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
@@ -134,7 +134,11 @@ impl Service {
             let now = self.parts.clock.now();
             let (s, fired) = blocking(move || store.fire(now, BATCH).map(|n| (store, n))).await?;
             store = s;
-            self.send(&store).await?;
+            let messages = self.to_send(&store)?;
+            if !messages.is_empty() {
+                self.parts.metrics.sent.inc_by(messages.len() as u64);
+                self.parts.bus.publish(messages).await?;
+            }
             if fired < BATCH {
                 let wait = self.parts.reader.wait(store.head());
                 // A log that can't be read is asked again at the next look.
@@ -186,8 +190,8 @@ impl Service {
         tokio::time::sleep(ASK_AGAIN).await;
     }
 
-    /// Sends what may be sent and was not sent lately.
-    async fn send(&mut self, store: &Store) -> Result<(), ProcessError> {
+    /// What may be sent and was not sent lately.
+    fn to_send(&mut self, store: &Store) -> Result<Vec<Outbound>, ProcessError> {
         let depth = store.depth()?;
         let m = &self.parts.metrics;
         m.open.set(depth.open as i64);
@@ -217,10 +221,6 @@ impl Service {
             messages.push(row.message(store.account()));
         }
         m.overdue.set(self.sent.values().filter(|(tries, _)| *tries >= OVERDUE).count() as i64);
-        if !messages.is_empty() {
-            m.sent.inc_by(messages.len() as u64);
-            self.parts.bus.publish(messages).await?;
-        }
-        Ok(())
+        Ok(messages)
     }
 }
