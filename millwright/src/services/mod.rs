@@ -15,6 +15,7 @@ pub mod identity;
 pub mod meters;
 mod needs;
 mod presence;
+mod processes;
 pub mod up;
 mod views;
 

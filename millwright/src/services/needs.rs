@@ -17,6 +17,8 @@ pub mod what {
     pub const START: &str = "its own start";
     /// Read models that follow their logs.
     pub const VIEWS: &str = "the read models";
+    /// Process managers that follow the log of production.
+    pub const MANAGERS: &str = "the log of production";
 }
 
 #[derive(Clone, Default, PartialEq, Eq)]

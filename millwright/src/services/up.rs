@@ -19,17 +19,18 @@ use super::data::Data;
 use super::decider::{self, Opener, Running};
 use super::identity::{BrokerLogin, Identity};
 use super::meters::Meters;
+use super::processes::Processes;
 use super::views::{self, Views};
 use super::{
     BROKER, STOP_WITHIN, Signals, broker_config, check_clock, control, devices, end_sessions, ended, link, listen,
-    logging, ops, presence, runtime, say,
+    logging, ops, presence, processes, runtime, say,
 };
 use crate::cli::UpArgs;
 use crate::config::{self, ClockStart, Up};
 use crate::{demo, tls};
 
-/// What runs here, as the status topics name it. There is nothing for process managers to do yet.
-const HERE: [&str; 6] = [BROKER, "identity", "production", "after-service", "projections", "query-api"];
+/// What runs here, as the status topics name it.
+const HERE: [&str; 7] = [BROKER, "identity", "production", "after-service", "processes", "projections", "query-api"];
 
 /// Runs it.
 pub fn run(args: &UpArgs) -> Result<ExitCode> {
@@ -115,7 +116,11 @@ async fn up(config: Up) -> Result<ExitCode> {
         () = views.caught_up() => {}
         () = signals.stop() => return Ok(ExitCode::SUCCESS),
     }
-    let api = start_api(&config, &data, &identity.login, &services, &production, &views, &clock, &meters, &tls)?;
+    let bus = link(&broker, "processes").await?;
+    let managers =
+        processes::start(&data.path("processes"), reader(&production.log), bus, clock.clone(), &stopped, &meters);
+    let api =
+        start_api(&config, &data, &identity.login, &services, &production, &views, &managers, &clock, &meters, &tls)?;
 
     let control = control::Control {
         services: services.to_vec(),
@@ -158,6 +163,7 @@ async fn up(config: Up) -> Result<ExitCode> {
         api.shutdown().await;
         stop.send_replace(true);
         views.stopped().await;
+        managers.stopped().await;
         following.abort();
         let logs = services.each_ref().map(|(_, log)| log.clone());
         tokio::task::spawn_blocking(move || logs.iter().try_for_each(|l| l.close())).await
@@ -183,6 +189,7 @@ fn start_api(
     services: &[(Arc<CommandService>, Arc<SledLog>); 3],
     production: &Running,
     views: &Views,
+    managers: &Processes,
     clock: &Arc<BusinessClock>,
     meters: &Meters,
     tls: &Arc<rustls::ServerConfig>,
@@ -193,9 +200,10 @@ fn start_api(
     let models = Models::new(&data.path("views"), of);
     let running = services.each_ref().map(|(s, _)| s.clone());
     let views = views.clone();
+    let managers = managers.handle.clone();
     let ready = move || match running.iter().find(|s| s.has_stopped()) {
         Some(s) => Err(format!("service {} has stopped", s.context())),
-        None => views.are_live(),
+        None => views.are_live().and_then(|()| managers.ready()),
     };
     let ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync> = Arc::new(ready);
     ops(config.ops, ready.clone(), meters)?;
