@@ -24,6 +24,8 @@ pub enum Route {
     AuditEvents,
     /// Checkpoints and proofs of the log.
     AuditProofs,
+    /// KPIs and paretos.
+    Figures,
     /// Measurements of the processes.
     Metrics,
 }
@@ -36,6 +38,7 @@ impl Route {
         Route::Commands,
         Route::AuditEvents,
         Route::AuditProofs,
+        Route::Figures,
         Route::Metrics,
     ];
 }
@@ -102,7 +105,7 @@ fn sight(role: Role, route: Route) -> Option<Sight> {
         return Some(Everything);
     }
     match route {
-        Route::WorkOrders => match role {
+        Route::WorkOrders | Route::Figures => match role {
             R::Operator | R::LineLead | R::Planner | R::QualityInspector | R::Auditor | R::Admin => Some(Site),
             _ => None,
         },

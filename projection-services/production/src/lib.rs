@@ -8,17 +8,20 @@
 //! - [`words`]: what an event says, in plain words.
 //! - [`trail`]: the audit trail and the outcomes of commands, for every context.
 //! - [`views`]: the projections: [`ProductionViews`] and [`TrailViews`].
+//! - [`figures`]: KPIs and paretos, with a projection and a file of their own.
 //! - [`read`]: the queries. Each takes the caller's scope and puts it into its SQL.
 //!
 //! The rows follow from history alone. Nothing here reads a clock, a socket or the log.
 
 pub mod columns;
+pub mod figures;
 pub mod order;
 pub mod read;
 pub mod trail;
 pub mod views;
 pub mod words;
 
+pub use figures::FigureViews;
 pub use order::Order;
 pub use views::{ProductionViews, TrailViews};
 

@@ -9,7 +9,7 @@
 //! - [`params`]: query parameters, read strictly; cursors.
 //! - [`models`]: the read models behind the queries: connections, waiting for a position.
 //! - [`texts`]: sealed text for readers in scope, opened here or in another process.
-//! - [`work_orders`], [`commands`], [`audit`], [`token`], [`ops`], [`docs`]: the handlers.
+//! - [`work_orders`], [`figures`], [`commands`], [`audit`], [`token`], [`ops`], [`docs`]: the handlers.
 //! - [`openapi`]: the API's description of itself.
 //! - [`health`]: the plain listener of a service that runs alone.
 //! - [`metrics`]: what is counted.
@@ -21,6 +21,7 @@
 pub mod audit;
 pub mod commands;
 pub mod docs;
+pub mod figures;
 pub mod health;
 pub mod identity;
 pub mod metrics;

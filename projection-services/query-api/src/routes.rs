@@ -7,7 +7,7 @@ use mw_production_views::read::filter::FILTERS;
 
 use crate::problem::Problem;
 use crate::server::State;
-use crate::{audit, commands, docs, openapi, ops, token, work_orders};
+use crate::{audit, commands, docs, figures, openapi, ops, token, work_orders};
 
 /// A parameter of a query string.
 pub struct Param {
@@ -86,6 +86,10 @@ fn audit_params() -> Vec<Param> {
     p
 }
 
+fn of_figures(all: &[(&'static str, &'static str)]) -> Vec<Param> {
+    all.iter().map(|(name, about)| param(name, if *name == "revision" { "integer" } else { "string" }, about)).collect()
+}
+
 /// Every route.
 pub const ROUTES: &[Route] = &[
     Route {
@@ -114,6 +118,24 @@ pub const ROUTES: &[Route] = &[
         params: period,
         answer: Some("TrailPage"),
         handler: || get(work_orders::history),
+    },
+    Route {
+        method: "get",
+        path: "/v1/kpis",
+        summary: "KPIs K-01 to K-18 of an interval",
+        secured: true,
+        params: || of_figures(figures::KPI_PARAMS),
+        answer: Some("Kpis"),
+        handler: || get(figures::kpis),
+    },
+    Route {
+        method: "get",
+        path: "/v1/pareto/{kind}",
+        summary: "What costs most: stop-reason, scrap-reason, rework-reason, fault-symptom, fault-cause",
+        secured: true,
+        params: || of_figures(figures::PARETO_PARAMS),
+        answer: Some("Pareto"),
+        handler: || get(figures::pareto),
     },
     Route {
         method: "get",
