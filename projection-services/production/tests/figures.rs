@@ -215,6 +215,39 @@ fn labour_is_shared_and_never_that_of_one_person() {
 }
 
 #[test]
+fn without_told_attendance_people_were_there_in_the_shifts_they_worked_in() {
+    let mut p = Plant::new();
+    let calendar = r#"{"site":"plant-1","shifts":[
+        {"code":"early","from":"07:00","to":"15:00","days":["mon"],"breaks":[{"from":"11:00","to":"11:30"}]},
+        {"code":"late","from":"15:00","to":"23:00","days":["mon"]}]}"#;
+    p.put(ReferenceKind::ShiftCalendar, "c", calendar, "2026-01-01T00:00:00Z");
+    p.order(1, "10", "20:00", "05:00", &[10]);
+    for (id, who) in [(1, "anna"), (2, "bert")] {
+        p.start(1, 10, id, "cell-1", who, Run, at("06:00"));
+        p.pause(1, 10, id, None, at("09:00"));
+    }
+    let items = p.ask(&question("00:00", "22:00", None));
+    assert_eq!(field(&items, "worker_efficiency", None, "numerator"), json!("21600"));
+    assert_eq!(field(&items, "worker_efficiency", None, "denominator"), json!((2 * 27000).to_string()));
+}
+
+#[test]
+fn a_planned_pause_stops_the_cell_until_work_goes_on_or_ends() {
+    let mut p = Plant::new();
+    p.order(1, "10", "20:00", "05:00", &[10]);
+    let cleaning = Some(("cleaning", LossCategory::PlannedStop));
+    p.start(1, 10, 1, "cell-1", "anna", Run, at("06:00"));
+    p.start(1, 10, 2, "cell-1", "bert", Run, at("06:00"));
+    // Bert works on: the cell does not stop.
+    p.pause(1, 10, 1, cleaning, at("07:00"));
+    p.pause(1, 10, 2, cleaning, at("08:00"));
+    let pbt = |p: &Plant| field(&p.ask(&question("06:00", "14:00", None)), "availability", None, "denominator");
+    assert_eq!(pbt(&p), json!((2 * 3600).to_string()), "it has not ended yet");
+    completed(&mut p, 1, "0", at("09:00"));
+    assert_eq!(pbt(&p), json!((7 * 3600).to_string()));
+}
+
+#[test]
 fn a_correction_after_a_day_is_a_new_revision_and_the_first_one_stays() {
     let mut p = Plant::new();
     shift(&mut p);

@@ -17,6 +17,8 @@ macro_rules! asking {
     }};
 }
 
+mod figures;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_in_every_sort_hold_every_order_once() {
     let p = Plant::new().await;

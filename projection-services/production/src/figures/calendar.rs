@@ -126,13 +126,14 @@ impl Documents {
     fn turns(&self, site: Option<&SiteId>, line: Option<&LineId>, known: i64, span: Span) -> Option<Vec<Turn>> {
         let zone = self.zone(site, known);
         let last = date_of(span.until - 1, &zone);
+        let first = date_of(span.from, &zone);
         // A shift may begin the day before.
-        let mut day = date_of(span.from, &zone).yesterday().ok();
+        let mut day = first.yesterday().ok();
         let (mut any, mut turns) = (false, Vec::new());
         while let Some(d) = day.filter(|d| *d <= last) {
             let calendars = self.calendars(site, line, known, day_start(d, &zone));
             // The day before counts only for what reaches over midnight.
-            any |= !calendars.is_empty() && day_start(d, &zone) + 1 > span.from - 26 * 3_600_000;
+            any |= !calendars.is_empty() && d >= first;
             for shift in calendars.iter().flat_map(|c| &c.shifts) {
                 turns.extend(turn(d, shift, &zone).filter(|t| t.span.within(span).is_some()));
             }

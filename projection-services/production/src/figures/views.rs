@@ -313,6 +313,14 @@ fn end_session(tx: &Connection, id: EntityId, w: When<'_>) -> rusqlite::Result<(
     w.change(tx, SESSION, id.as_bytes(), |f| f.span.until = w.at().max(f.span.from))
 }
 
+/// Planned stops of a cell are over.
+fn end_stops(tx: &Connection, cell: &CellId, w: When<'_>) -> rusqlite::Result<()> {
+    for f in fact::running(tx, cell, STOP)? {
+        w.again(tx, f, |f| f.span.until = w.at().max(f.span.from))?;
+    }
+    Ok(())
+}
+
 /// A session on a cell begins: a planned stop of it is over.
 fn start_session(
     tx: &Connection,
@@ -324,9 +332,7 @@ fn start_session(
     setup: bool,
     w: When<'_>,
 ) -> rusqlite::Result<()> {
-    for f in fact::running(tx, cell, STOP)? {
-        w.again(tx, f, |f| f.span.until = w.at().max(f.span.from))?;
-    }
+    end_stops(tx, cell, w)?;
     t.cells.retain(|(o, _)| *o != op);
     t.cells.push((op, cell.clone()));
     let place = t.place(tx, op, Some(cell))?;
@@ -362,6 +368,14 @@ fn parts(tx: &Connection, t: &mut Tracked, event: &Event, w: When<'_>) -> rusqli
             let place = t.place(tx, e.op, Some(&cell))?;
             let body = Body::Stop { reason: reason.as_str().to_owned() };
             fact::put(tx, &w.fact(*e.session_id.as_bytes(), w.at(), OPEN, place, body))
+        }
+        // What waits no more is not stopped any more.
+        Event::OperationCompleted(e) => match t.cell(e.op) {
+            Some(cell) => end_stops(tx, &cell, w),
+            None => Ok(()),
+        },
+        Event::WorkOrderCompleted(_) | Event::WorkOrderCancelled(_) => {
+            t.cells.iter().try_for_each(|(_, cell)| end_stops(tx, cell, w))
         }
         Event::OperationSessionCorrected(e) => w.change(tx, SESSION, e.session_id.as_bytes(), |f| {
             f.span = Span::new(e.new.started_at.millis(), e.new.ended_at.map_or(OPEN, Instant::millis));

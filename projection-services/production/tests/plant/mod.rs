@@ -1,5 +1,4 @@
 //! A plant on paper: events by hand, put through the projection into a file in memory.
-#![allow(dead_code)]
 
 use mw_contract::commit::{CommitHead, NewEvent, Outcome, StoredCommit, StoredEvent};
 use mw_contract::event::equipment::*;

@@ -142,6 +142,10 @@ pub fn follow(dir: &Path, log: &Arc<MemoryLog>) -> Handle {
     follow_with(dir, log, Arc::new(|| Box::new(ProductionViews::new())))
 }
 
+pub fn follow_figures(dir: &Path, log: &Arc<MemoryLog>) -> Handle {
+    follow_with(dir, log, Arc::new(|| Box::new(FigureViews::new())))
+}
+
 fn follow_with(dir: &Path, log: &Arc<MemoryLog>, factory: Factory) -> Handle {
     let reader = Arc::new(LocalReader(log.clone() as Arc<dyn EventLog>));
     let (handle, s) = service(dir, factory, reader);
@@ -171,7 +175,7 @@ impl Plant {
         let views = dir.path().join("views");
         std::fs::create_dir_all(&views).unwrap();
         let production = follow(&views, &log);
-        let figures = follow_with(&views, &log, Arc::new(|| Box::new(FigureViews::new())));
+        let figures = follow_figures(&views, &log);
         let reader = Arc::new(LocalReader(accounts_log.clone() as Arc<dyn EventLog>));
         let (identity, s) = mw_projection::service::service(
             &views,
@@ -269,6 +273,11 @@ impl Plant {
     pub async fn settled(&self) {
         assert!(self.production.reached(self.log.head().commit).await);
         assert!(self.figures.reached(self.log.head().commit).await);
+    }
+
+    /// The position of the last event.
+    pub fn log_position(&self) -> u64 {
+        self.log.head().position.0
     }
 
     pub fn get_with(&self, account: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
