@@ -36,6 +36,8 @@ pub enum Route {
     AuditEvents,
     /// Checkpoints and proofs of the log.
     AuditProofs,
+    /// KPIs and paretos.
+    Figures,
     /// Measurements of the processes.
     Metrics,
 }
@@ -54,6 +56,7 @@ impl Route {
         Route::Commands,
         Route::AuditEvents,
         Route::AuditProofs,
+        Route::Figures,
         Route::Metrics,
     ];
 }
@@ -120,12 +123,16 @@ fn sight(role: Role, route: Route) -> Option<Sight> {
         return Some(Everything);
     }
     match route {
-        Route::WorkOrders | Route::Boards | Route::CellQueues | Route::Schedule | Route::Shortages | Route::Quality => {
-            match role {
-                R::Operator | R::LineLead | R::Planner | R::QualityInspector | R::Auditor | R::Admin => Some(Site),
-                _ => None,
-            }
-        }
+        Route::WorkOrders
+        | Route::Boards
+        | Route::CellQueues
+        | Route::Schedule
+        | Route::Shortages
+        | Route::Quality
+        | Route::Figures => match role {
+            R::Operator | R::LineLead | R::Planner | R::QualityInspector | R::Auditor | R::Admin => Some(Site),
+            _ => None,
+        },
         Route::WorkOrderEvents => match role {
             R::Operator | R::Technician => Some(Own),
             R::LineLead | R::Planner | R::QualityInspector | R::Dispatcher | R::Auditor | R::Admin => Some(Site),

@@ -20,6 +20,7 @@ const MATRIX: &[(Route, &str)] = &[
     (Route::Commands, "osssosonno"),
     (Route::AuditEvents, ".......nn."),
     (Route::AuditProofs, ".......nn."),
+    (Route::Figures, "ssss...ss."),
     (Route::Metrics, "........n."),
 ];
 

@@ -196,7 +196,7 @@ fn start_api(
 ) -> Result<Api> {
     let log_of = |context: Context| services.iter().find(|(s, _)| s.context() == context).map(|(_, log)| reader(log));
     // Every context has its service here.
-    let of = |context| (views.of(context), log_of(context).unwrap_or_else(|| reader(&production.log)));
+    let of = |context, name: &str| (views.named(name), log_of(context).unwrap_or_else(|| reader(&production.log)));
     let models = Models::new(&data.path("views"), of);
     let running = services.each_ref().map(|(s, _)| s.clone());
     let views = views.clone();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use mw_contract::Context;
 use mw_log::LogReader;
-use mw_production_views::{ProductionViews, TrailViews};
+use mw_production_views::{FigureViews, ProductionViews, TrailViews};
 use mw_projection::service::{Factory, Handle, State, service};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -21,15 +21,18 @@ pub type Readers = BTreeMap<Context, Arc<dyn LogReader>>;
 /// Running read models.
 #[derive(Clone)]
 pub struct Views {
-    each: Arc<BTreeMap<Context, Handle>>,
+    each: Arc<Vec<(Context, Handle)>>,
     readers: Arc<Readers>,
     tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
-fn projection(context: Context) -> Factory {
+/// The read models that are made from a context's log.
+fn projections(context: Context) -> Vec<Factory> {
     match context {
-        Context::Production => Arc::new(|| Box::new(ProductionViews::new())),
-        Context::Identity | Context::AfterService => Arc::new(move || Box::new(TrailViews(context))),
+        Context::Production => {
+            vec![Arc::new(|| Box::new(ProductionViews::new())), Arc::new(|| Box::new(FigureViews::new()))]
+        }
+        Context::Identity | Context::AfterService => vec![Arc::new(move || Box::new(TrailViews(context)))],
     }
 }
 
@@ -37,9 +40,10 @@ fn projection(context: Context) -> Factory {
 pub fn start(dir: &Path, readers: Readers, stopped: &watch::Receiver<bool>, meters: &Meters) -> Result<Views> {
     std::fs::create_dir_all(dir)?;
     let mut tasks = Vec::new();
-    let mut each = BTreeMap::new();
-    for (context, reader) in &readers {
-        let (handle, service) = service(dir, projection(*context), reader.clone());
+    let mut each = Vec::new();
+    let all = readers.iter().flat_map(|(c, r)| projections(*c).into_iter().map(move |p| (c, r, p)));
+    for (context, reader, projection) in all {
+        let (handle, service) = service(dir, projection, reader.clone());
         let mut stopped = stopped.clone();
         tasks.push(tokio::spawn(async move {
             let end = async move { drop(stopped.wait_for(|s| *s).await) };
@@ -47,15 +51,15 @@ pub fn start(dir: &Path, readers: Readers, stopped: &watch::Receiver<bool>, mete
             // the log, and the read model catches up when it can be built again.
             let _ = service.run(end).await;
         }));
-        count(*context, &handle, reader, meters);
-        each.insert(*context, handle);
+        count(&handle, reader, meters);
+        each.push((*context, handle));
     }
     Ok(Views { each: Arc::new(each), readers: Arc::new(readers), tasks: Arc::new(Mutex::new(tasks)) })
 }
 
 /// Position and lag of a read model.
-fn count(context: Context, handle: &Handle, reader: &Arc<dyn LogReader>, meters: &Meters) {
-    let name = context.as_str().replace('-', "_");
+fn count(handle: &Handle, reader: &Arc<dyn LogReader>, meters: &Meters) {
+    let name = handle.name().replace('-', "_");
     let progress = handle.progress();
     meters.looked_at(&format!("millwright_projection_{name}_position"), "Position that can be read", move || {
         i64::try_from(progress.borrow().head.position.0).unwrap_or(i64::MAX)
@@ -72,9 +76,9 @@ fn count(context: Context, handle: &Handle, reader: &Arc<dyn LogReader>, meters:
 }
 
 impl Views {
-    /// The read model of a context.
-    pub fn of(&self, context: Context) -> Option<Handle> {
-        self.each.get(&context).cloned()
+    /// The read model of this name.
+    pub fn named(&self, name: &str) -> Option<Handle> {
+        self.each.iter().map(|(_, h)| h).find(|h| h.name() == name).cloned()
     }
 
     /// Waits until they have read what the logs hold now, or have stopped: a read model that can't
@@ -97,12 +101,13 @@ impl Views {
 
     /// Do all of them follow their logs? `Err` names one that does not.
     pub fn are_live(&self) -> Result<(), String> {
-        for (context, h) in &*self.each {
+        for (_, h) in &*self.each {
+            let name = h.name();
             match &h.progress().borrow().state {
                 State::Live => {}
-                State::Building => return Err(format!("the read model of {context} is being built")),
+                State::Building => return Err(format!("the read model {name} is being built")),
                 State::Waiting(why) | State::Stopped(why) => {
-                    return Err(format!("the read model of {context} does not follow its log: {why}"));
+                    return Err(format!("the read model {name} does not follow its log: {why}"));
                 }
             }
         }

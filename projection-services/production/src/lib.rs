@@ -11,11 +11,13 @@
 //! - [`inbox`]: refusals that a person should look at, for every context.
 //! - [`parts`], [`rows`]: what belongs to an order and is found without its document.
 //! - [`views`]: the projections: [`ProductionViews`] and [`TrailViews`].
+//! - [`figures`]: KPIs and paretos, with a projection and a file of their own.
 //! - [`read`]: the queries. Each takes the caller's scope and puts it into its SQL.
 //!
 //! The rows follow from history alone. Nothing here reads a clock, a socket or the log.
 
 pub mod columns;
+pub mod figures;
 pub mod inbox;
 pub mod material;
 pub mod operation;
@@ -27,6 +29,7 @@ pub mod trail;
 pub mod views;
 pub mod words;
 
+pub use figures::FigureViews;
 pub use order::Order;
 pub use views::{ProductionViews, TrailViews};
 

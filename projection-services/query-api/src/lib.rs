@@ -9,8 +9,8 @@
 //! - [`params`]: query parameters, read strictly; cursors.
 //! - [`models`]: the read models behind the queries: connections, waiting for a position.
 //! - [`texts`]: sealed text for readers in scope, opened here or in another process.
-//! - [`work_orders`], [`lists`], [`boards`], [`inbox`], [`commands`], [`audit`], [`token`], [`ops`],
-//!   [`docs`]: the handlers.
+//! - [`work_orders`], [`lists`], [`boards`], [`inbox`], [`figures`], [`commands`], [`audit`], [`token`],
+//!   [`ops`], [`docs`]: the handlers.
 //! - [`past`]: documents as they were, and what changed between two versions.
 //! - [`openapi`]: the API's description of itself.
 //! - [`health`]: the plain listener of a service that runs alone.
@@ -24,6 +24,7 @@ pub mod audit;
 pub mod boards;
 pub mod commands;
 pub mod docs;
+pub mod figures;
 pub mod health;
 pub mod identity;
 pub mod inbox;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mw_contract::{Context, Head};
 use mw_log::LogReader;
-use mw_production_views::{ProductionViews, TrailViews};
+use mw_production_views::{FigureViews, ProductionViews, TrailViews};
 use mw_projection::files::Files;
 use mw_projection::service::Handle;
 use mw_projection::view::{View, ViewError};
@@ -119,6 +119,8 @@ impl Model {
 pub struct Models {
     /// Orders, their trail, outcomes.
     pub production: Arc<Model>,
+    /// What KPIs and paretos are computed from.
+    pub figures: Arc<Model>,
     /// The trail of accounts, outcomes.
     pub identity: Arc<Model>,
     /// Outcomes of after-service.
@@ -126,16 +128,17 @@ pub struct Models {
 }
 
 impl Models {
-    /// Over the files in `dir`. `of` gives each context's log, and its projection's handle where
-    /// that runs in this process.
-    pub fn new(dir: &Path, of: impl Fn(Context) -> (Option<Handle>, Arc<dyn LogReader>)) -> Models {
+    /// Over the files in `dir`. `of` gives each read model's log by context and name, and its
+    /// projection's handle where that runs in this process.
+    pub fn new(dir: &Path, of: impl Fn(Context, &'static str) -> (Option<Handle>, Arc<dyn LogReader>)) -> Models {
         let model = |context, name, schema| {
-            let (handle, log) = of(context);
+            let (handle, log) = of(context, name);
             Model::new(dir, name, schema, handle, log)
         };
         let trail = |context: Context| model(context, context.as_str(), TrailViews::SCHEMA);
         Models {
             production: model(Context::Production, ProductionViews::NAME, ProductionViews::SCHEMA),
+            figures: model(Context::Production, FigureViews::NAME, FigureViews::SCHEMA),
             identity: trail(Context::Identity),
             after_service: trail(Context::AfterService),
         }
@@ -150,8 +153,13 @@ impl Models {
         }
     }
 
-    /// Every model, with its context.
+    /// The first model of every context, where its outcomes are.
     pub fn all(&self) -> impl Iterator<Item = (Context, &Arc<Model>)> {
         Context::ALL.iter().map(|c| (*c, self.of(*c)))
+    }
+
+    /// Every model.
+    pub fn each(&self) -> impl Iterator<Item = &Arc<Model>> {
+        self.all().map(|(_, m)| m).chain([&self.figures])
     }
 }

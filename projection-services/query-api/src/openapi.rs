@@ -139,6 +139,36 @@ fn schemas() -> Value {
         "WorkOrderPage": page("WorkOrderRow"),
         "TrailPage": page("TrailRow"),
         "EventPage": page("EventEnvelope"),
+        "Kpis": figures("Kpi"),
+        "Pareto": figures("ParetoReason"),
+        "Kpi": {
+            "type": "object",
+            "required": ["kpi", "name", "value", "unit", "numerator", "denominator", "group", "revision", "provisional"],
+            "properties": {
+                "kpi": {"type": "string", "examples": ["K-03"]}, "name": {"type": "string"},
+                "value": {"type": ["string", "null"], "description": "A decimal number, 4 digits after the point"},
+                "unit": {"type": "string", "enum": ["ratio", "pieces/h", "h"]},
+                "numerator": {"type": ["string", "null"]}, "denominator": {"type": ["string", "null"]},
+                "group": {"type": ["string", "null"]}, "revision": {"type": "integer"},
+                "provisional": {"type": "boolean", "description": "Until 24 hours after the end of the interval"},
+                "computed_at": {"type": "string", "format": "date-time"}, "event_position": {"type": "integer"},
+                "late_events_after": {"type": "integer", "description": "Changes recorded after this revision"},
+                "rolled": {"type": ["string", "null"], "description": "K-09: the product over operations"},
+                "operations": {"type": "array", "items": {"type": "object"}, "description": "K-09: each operation"},
+                "median": {"type": ["string", "null"], "description": "K-17"},
+                "p90": {"type": ["string", "null"], "description": "K-17"},
+                "withheld": {"type": "string", "description": "K-14: why there is no value"},
+            },
+        },
+        "ParetoReason": {
+            "type": "object", "required": ["reason", "count", "hours", "quantity", "percent", "cumulative_percent", "vital"],
+            "properties": {
+                "reason": {"type": "string"}, "count": {"type": "integer"},
+                "hours": {"type": ["string", "null"]}, "quantity": {"type": ["string", "null"]},
+                "percent": {"type": "string"}, "cumulative_percent": {"type": "string"},
+                "vital": {"type": "boolean", "description": "One of those that make up the first 80 %"},
+            },
+        },
         "WorkOrder": {
             "type": "object", "description": "The fields of a row, and what belongs to the order",
             "required": ["id", "version", "state", "operations", "units", "notes"],
@@ -221,6 +251,18 @@ fn schemas() -> Value {
         all.extend(fixed);
     }
     Value::Object(all)
+}
+
+/// Items that are computed from the logs of some contexts.
+fn figures(of: &str) -> Value {
+    json!({
+        "type": "object", "required": ["items", "position", "positions"],
+        "properties": {
+            "items": {"type": "array", "items": {"$ref": format!("#/components/schemas/{of}")}},
+            "position": {"type": "integer"},
+            "positions": {"type": "object", "additionalProperties": {"type": "integer"}},
+        },
+    })
 }
 
 fn page(of: &str) -> Value {

@@ -10,7 +10,7 @@ use mw_production_views::read::tables::{INBOX, QUALITY, QUEUE, SCHEDULE, SHORTAG
 
 use crate::problem::Problem;
 use crate::server::State;
-use crate::{audit, boards, commands, docs, inbox, lists, openapi, ops, token, work_orders};
+use crate::{audit, boards, commands, docs, figures, inbox, lists, openapi, ops, token, work_orders};
 
 /// A parameter of a query string.
 pub struct Param {
@@ -129,6 +129,10 @@ fn audit_params() -> Vec<Param> {
     p
 }
 
+fn of_figures(all: &[(&'static str, &'static str)]) -> Vec<Param> {
+    all.iter().map(|(name, about)| param(name, if *name == "revision" { "integer" } else { "string" }, about)).collect()
+}
+
 /// Every route.
 pub const ROUTES: &[Route] = &[
     Route {
@@ -220,6 +224,24 @@ pub const ROUTES: &[Route] = &[
         params: || of(&INBOX),
         answer: Some("InboxPage"),
         handler: || get(inbox::index),
+    },
+    Route {
+        method: "get",
+        path: "/v1/kpis",
+        summary: "KPIs K-01 to K-18 of an interval",
+        secured: true,
+        params: || of_figures(figures::KPI_PARAMS),
+        answer: Some("Kpis"),
+        handler: || get(figures::kpis),
+    },
+    Route {
+        method: "get",
+        path: "/v1/pareto/{kind}",
+        summary: "What costs most: stop-reason, scrap-reason, rework-reason, fault-symptom, fault-cause",
+        secured: true,
+        params: || of_figures(figures::PARETO_PARAMS),
+        answer: Some("Pareto"),
+        handler: || get(figures::pareto),
     },
     Route {
         method: "get",

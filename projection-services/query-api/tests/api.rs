@@ -19,6 +19,7 @@ macro_rules! asking {
     }};
 }
 
+mod figures;
 mod orders;
 
 #[tokio::test(flavor = "multi_thread")]

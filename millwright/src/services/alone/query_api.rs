@@ -53,7 +53,7 @@ async fn serve(alone: Arc<Alone>, mut signals: Signals, config: QueryApi) -> Res
     tokio::spawn(copy.clone().follow_keys(login.clone(), news));
     let asks = Asker::start(Context::Production, alone.account.clone(), alone.connect("asks-production")?).await?;
 
-    let models = Models::new(&config.views, |context| (None, readers[&context].clone()));
+    let models = Models::new(&config.views, |context, _| (None, readers[&context].clone()));
     tokio::spawn(watch_models(models.clone(), alone.needs.clone()));
     let (clock, needs, meters) = (BusinessClock::wall(), alone.needs.clone(), alone.meters.clone());
     let counts = mw_query_api::Metrics::default();
@@ -88,7 +88,7 @@ async fn serve(alone: Arc<Alone>, mut signals: Signals, config: QueryApi) -> Res
 async fn watch_models(models: Models, needs: Needs) {
     loop {
         let mut all = true;
-        for (_, model) in models.all() {
+        for model in models.each() {
             all &= matches!(model.head().await, Ok(Some(_)));
         }
         needs.set(what::VIEWS, all);

@@ -12,8 +12,8 @@ use mw_contract::{AccountName, Context, Instant, Reply, ReplyStatus, Role, SiteI
 use mw_log::{EventLog, LocalReader, MemoryLog, Vault};
 use mw_policy::Account;
 use mw_production::Production;
-use mw_production_views::{ProductionViews, TextOpener, TrailViews};
-use mw_projection::service::{Handle, service};
+use mw_production_views::{FigureViews, ProductionViews, TextOpener, TrailViews};
+use mw_projection::service::{Factory, Handle, service};
 use mw_query_api::{Api, ApiConfig, Identity, Models, TokenAnswer, TokenForm, TokenRefusal};
 use mw_runtime::metrics::Metrics;
 use mw_runtime::{Accounts, BusinessClock, Clock, CommandService, Parts};
@@ -93,6 +93,7 @@ pub struct Plant {
     pub service: Arc<CommandService>,
     pub log: Arc<MemoryLog>,
     pub production: Handle,
+    pub figures: Handle,
     pub api: Api,
     agent: ureq::Agent,
 }
@@ -138,8 +139,16 @@ fn tls(dir: &Path) -> Arc<rustls::ServerConfig> {
 }
 
 pub fn follow(dir: &Path, log: &Arc<MemoryLog>) -> Handle {
+    follow_with(dir, log, Arc::new(|| Box::new(ProductionViews::new())))
+}
+
+pub fn follow_figures(dir: &Path, log: &Arc<MemoryLog>) -> Handle {
+    follow_with(dir, log, Arc::new(|| Box::new(FigureViews::new())))
+}
+
+fn follow_with(dir: &Path, log: &Arc<MemoryLog>, factory: Factory) -> Handle {
     let reader = Arc::new(LocalReader(log.clone() as Arc<dyn EventLog>));
-    let (handle, s) = service(dir, Arc::new(|| Box::new(ProductionViews::new())), reader);
+    let (handle, s) = service(dir, factory, reader);
     tokio::spawn(s.run(std::future::pending()));
     handle
 }
@@ -166,6 +175,7 @@ impl Plant {
         let views = dir.path().join("views");
         std::fs::create_dir_all(&views).unwrap();
         let production = follow(&views, &log);
+        let figures = follow_figures(&views, &log);
         let reader = Arc::new(LocalReader(accounts_log.clone() as Arc<dyn EventLog>));
         let (identity, s) = mw_projection::service::service(
             &views,
@@ -184,9 +194,10 @@ impl Plant {
             addr: "127.0.0.1:0".parse().unwrap(),
             tls: tls(dir.path()),
             identity: people,
-            models: Models::new(&views, |context| match context {
+            models: Models::new(&views, |context, name| match context {
                 Context::Production => {
-                    (Some(production.clone()), Arc::new(LocalReader(log.clone() as Arc<dyn EventLog>)) as _)
+                    let handle = if name == FigureViews::NAME { &figures } else { &production };
+                    (Some(handle.clone()), Arc::new(LocalReader(log.clone() as Arc<dyn EventLog>)) as _)
                 }
                 Context::Identity => (Some(identity.clone()), reader.clone() as _),
                 Context::AfterService => (Some(after_service.clone()), empty.clone() as _),
@@ -212,7 +223,7 @@ impl Plant {
             .timeout_global(Some(Duration::from_secs(30)))
             .build()
             .into();
-        let plant = Plant { dir, service, log, production, api, agent };
+        let plant = Plant { dir, service, log, production, figures, api, agent };
         assert!(identity.reached(mw_contract::CommitNumber(0)).await);
         for site in ["plant-1", "plant-2"] {
             plant.put("site", site, json!({"name": site, "time_zone": "Europe/Berlin"})).await;
@@ -261,6 +272,7 @@ impl Plant {
     /// Waits until the read models show everything.
     pub async fn settled(&self) {
         assert!(self.production.reached(self.log.head().commit).await);
+        assert!(self.figures.reached(self.log.head().commit).await);
     }
 
     /// The position of the last event.

@@ -1,0 +1,22 @@
+//! KPIs K-01 to K-18 and the paretos of production.
+//!
+//! What happened is kept as facts: intervals and moments with their place, each version with the
+//! time at which it was recorded and the time at which another one took its place. A figure is
+//! computed when it is asked for, as the facts stood at one recorded time; nothing is a running
+//! total, so a correction changes what it must and any earlier revision can be computed again.
+//!
+//! - [`fact`]: what is kept, and how it is read. [`views`]: which event makes which fact.
+//! - [`spans`]: arithmetic of intervals. [`calendar`]: days, weeks, months and shifts of a site.
+//! - [`sums`]: from facts to time elements and counts. [`kpi`]: the formulas.
+//! - [`report`]: groups, revisions, items. [`pareto`]: what costs most (RM-18).
+
+pub mod calendar;
+pub mod fact;
+pub mod kpi;
+pub mod pareto;
+pub mod report;
+pub mod spans;
+pub mod sums;
+pub mod views;
+
+pub use views::FigureViews;
