@@ -52,6 +52,8 @@ pub struct Progress {
     pub head: CommitNumber,
     /// Has it read the log to its head, so that it sends?
     pub live: bool,
+    /// Up to which commit its commands were looked through, and how many of them had no outcome.
+    pub open: (CommitNumber, u64),
     /// Why it waits or has stopped.
     pub trouble: Option<String>,
 }
@@ -64,6 +66,13 @@ impl Handle {
     /// Where it stands, and every change of it.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.0.clone()
+    }
+
+    /// Waits until everything up to a commit was worked on and each command has its outcome. What
+    /// those outcomes cause in turn is in later commits. `false`: it has stopped.
+    pub async fn settled(&self, commit: CommitNumber) -> bool {
+        let mut progress = self.0.clone();
+        progress.wait_for(|p| p.live && p.open.0 >= commit && p.open.1 == 0).await.is_ok()
     }
 
     /// Does it follow the log? `Err` says why not.
@@ -86,7 +95,12 @@ pub struct Service {
 
 /// The service and the handle to it. Nothing happens until [`Service::run`].
 pub fn start(parts: Parts) -> (Handle, Service) {
-    let (progress, seen) = watch::channel(Progress { head: CommitNumber::ZERO, live: false, trouble: None });
+    let (progress, seen) = watch::channel(Progress {
+        head: CommitNumber::ZERO,
+        live: false,
+        open: (CommitNumber::ZERO, 0),
+        trouble: None,
+    });
     (Handle(seen), Service { parts, progress, sent: HashMap::new() })
 }
 
@@ -195,6 +209,7 @@ impl Service {
         let depth = store.depth()?;
         let m = &self.parts.metrics;
         m.open.set(depth.open as i64);
+        self.progress.send_modify(|p| p.open = (store.head(), depth.open));
         m.failed.set(depth.failed as i64);
         m.timers.set(depth.timers as i64);
         let now = Instant::now();

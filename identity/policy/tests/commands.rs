@@ -59,7 +59,7 @@ const MATRIX: &[(&str, &str)] = &[
     ("work-order.return-nonconformance", "..........x"),
     ("work-order.add-note", "xxxx....x.."),
     ("work-order.link", "..x.......x"),
-    ("equipment.register", "........x.."),
+    ("equipment.register", "........x.x"),
     ("equipment.report-state", "xx......xcx"),
     ("equipment.start-downtime", "xx......xcx"),
     ("equipment.end-downtime", "xx......xcx"),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::services::identity::expect_done;
 
-/// Puts the documents that are not there yet. Command ids follow from kind, code and document, so
+/// Puts the documents that are not there yet, and registers the cells as equipment. Command ids follow from kind, code and document, so
 /// that every start may send them again: what was done is answered as a duplicate.
 pub async fn reference_data(production: &CommandService) -> Result<()> {
     for (kind, code, document) in mw_production::demo::DOCUMENTS {
@@ -24,7 +24,16 @@ pub async fn reference_data(production: &CommandService) -> Result<()> {
             "command_id": id, "type": "reference.put",
             "payload": {"kind": kind, "code": code, "document": document},
         });
-        expect_done(production, command.to_string().into_bytes()).await?;
+        expect_done(production, None, command.to_string().into_bytes()).await?;
+    }
+    for cell in ["cell-1", "cell-2"] {
+        let name = format!("demo:equipment:{cell}");
+        let command = json!({
+            "command_id": CommandId(Uuid::new_v5(&mw_contract::ids::NAMESPACE, name.as_bytes())),
+            "type": "equipment.register", "aggregate_id": mw_contract::equipment_id(&cell.parse()?),
+            "payload": {"code": cell},
+        });
+        expect_done(production, Some("plant-1".parse()?), command.to_string().into_bytes()).await?;
     }
     Ok(())
 }

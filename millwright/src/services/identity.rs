@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use mw_broker::{AuthFailure, Authenticator, Principal};
-use mw_contract::{AccountName, Context};
+use mw_contract::{AccountName, Context, SiteId};
 use mw_identity::bootstrap::{self, DEMO_SECRET};
 use mw_identity::cache::SuccessCache;
 use mw_identity::secrets::HashCost;
@@ -101,7 +101,7 @@ impl Identity {
         if demo {
             for account in bootstrap::demo_accounts() {
                 if self.directory.get(&AccountName::new(account.name)?).is_none() {
-                    expect_done(service, account.command(DEMO_SECRET)).await?;
+                    expect_done(service, None, account.command(DEMO_SECRET)).await?;
                 }
             }
             return Ok(None);
@@ -110,14 +110,14 @@ impl Identity {
             return Ok(None);
         }
         let secret = mw_identity::random_secret()?;
-        expect_done(service, bootstrap::first_admin().command(&secret)).await?;
+        expect_done(service, None, bootstrap::first_admin().command(&secret)).await?;
         Ok(Some(secret))
     }
 }
 
 /// Sends a command of the operator that can't be refused but for a fault of ours.
-pub async fn expect_done(service: &CommandService, command: Vec<u8>) -> Result<()> {
-    let reply = service.execute(operator()?, None, &command).await?;
+pub async fn expect_done(service: &CommandService, site: Option<SiteId>, command: Vec<u8>) -> Result<()> {
+    let reply = service.execute(operator()?, site, &command).await?;
     match reply.error {
         None => Ok(()),
         Some(e) => anyhow::bail!("a command of the first start was refused: {}: {}", e.code, e.message),

@@ -53,8 +53,17 @@ fn clock(up: &Up, history: bool) -> (BusinessClock, ClockStart) {
 }
 
 /// Plays the plant's history, and lets the clock run.
-async fn play(production: &CommandService, clock: &BusinessClock, then: ClockStart, data: &Data) -> Result<()> {
-    let played = demo::play::play(production, clock, then.start, async || {}).await?;
+async fn play(
+    production: &Running,
+    managers: &Processes,
+    clock: &BusinessClock,
+    then: ClockStart,
+    data: &Data,
+) -> Result<()> {
+    let settled = async || {
+        managers.handle.settled(production.log.head().commit).await;
+    };
+    let played = demo::play::play(&production.service, clock, then.start, settled).await?;
     clock.set_rate(then.rate);
     data.history_is_played()?;
     say(&format!("history: {} commands accepted, {} refused", played.accepted, played.refused));
@@ -103,22 +112,22 @@ async fn up(config: Up) -> Result<ExitCode> {
     if config.demo {
         demo::reference_data(&production.service).await?;
     }
-    let bus = link(&broker, "devices").await?;
+    let (stop, stopped) = watch::channel(false);
+    let bus = link(&broker, "processes").await?;
+    let managers =
+        processes::start(&data.path("processes"), reader(&production.log), bus, clock.clone(), &stopped, &meters);
     if history {
-        play(&production.service, &clock, then, &data).await?;
+        play(&production, &managers, &clock, then, &data).await?;
     }
+    let bus = link(&broker, "devices").await?;
     let listening = devices::start(&production, directory.clone(), bus, clock.clone(), &meters)?;
 
-    let (stop, stopped) = watch::channel(false);
     let readers = services.each_ref().map(|(s, log)| (s.context(), reader(log)));
     let views = views::start(&data.path("views"), readers.into(), &stopped, &meters)?;
     tokio::select! {
         () = views.caught_up() => {}
         () = signals.stop() => return Ok(ExitCode::SUCCESS),
     }
-    let bus = link(&broker, "processes").await?;
-    let managers =
-        processes::start(&data.path("processes"), reader(&production.log), bus, clock.clone(), &stopped, &meters);
     let api =
         start_api(&config, &data, &identity.login, &services, &production, &views, &managers, &clock, &meters, &tls)?;
 

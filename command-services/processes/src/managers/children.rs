@@ -119,21 +119,8 @@ impl Manager for Children {
                     if let Some(line) = &part.line_id {
                         child.line_id = json!(line);
                     }
+                    // Serial numbers that move with it are its own from its creation on.
                     create(cx, NAME, &order, &child)?;
-                    if !part.serials.is_empty() {
-                        // On the same aggregate, so it is sent when the order is there.
-                        let send = Send {
-                            trigger: cx.id(),
-                            step: &format!("serials:{}", part.work_order_id),
-                            site: &order.site,
-                            command: CommandType::WorkOrderAllocateSerials,
-                            aggregate: part.work_order_id,
-                            expected_version: None,
-                            occurred_at: None,
-                            payload: json!({"serials": part.serials}),
-                        };
-                        cx.send(NAME, &send)?;
-                    }
                 }
                 Ok(())
             }

@@ -1,7 +1,7 @@
 //! PM-8: an operation that stops for a reason that counts as downtime, or a machine that is down,
 //! opens a downtime of its cell; going on ends it. At the end of a shift an open downtime is split.
 
-use mw_contract::{AggregateId, CommandType, ErrorCode, Event, Instant, MachineState, SiteId};
+use mw_contract::{AggregateId, CommandType, ErrorCode, Event, Instant, MachineState, SiteId, StateSource};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -26,6 +26,11 @@ CREATE TABLE downtime (
 ) STRICT;
 CREATE INDEX downtime_cell ON downtime (cell);
 ";
+
+/// A machine that is down, or of which nothing was heard for too long.
+fn stands_still(state: MachineState, source: StateSource) -> bool {
+    state == MachineState::Down || (state == MachineState::Offline && source == StateSource::Timeout)
+}
 
 /// A cell that is watched.
 struct Equipment {
@@ -77,10 +82,10 @@ impl Manager for Downtime {
             }
             Event::OperationStarted(e) => end(cx, e.cell_id.as_str(), "operation"),
             Event::OperationResumed(e) => end(cx, e.cell_id.as_str(), "operation"),
-            Event::MachineStateChanged(e) if e.new == MachineState::Down => {
+            Event::MachineStateChanged(e) if stands_still(e.new, e.source) => {
                 begin(cx, e.cell_id.as_str(), "machine", json!({}))
             }
-            Event::MachineStateChanged(e) if e.old == Some(MachineState::Down) => {
+            Event::MachineStateChanged(e) if matches!(e.old, Some(MachineState::Down | MachineState::Offline)) => {
                 end(cx, e.cell_id.as_str(), "machine")
             }
             Event::DowntimeStarted(e) => {

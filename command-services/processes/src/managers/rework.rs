@@ -80,8 +80,7 @@ impl Manager for Rework {
                     aggregate: order.id,
                     expected_version: None,
                     occurred_at: None,
-                    // `work_order_id` in a payload repeats the aggregate, so the rework order is not named.
-                    payload: json!({"ncr_id": ncr}),
+                    payload: json!({"ncr_id": ncr, "rework_order_id": cx.aggregate()}),
                 };
                 cx.send(NAME, &send)
             }

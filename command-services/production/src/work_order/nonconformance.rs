@@ -157,7 +157,7 @@ pub fn take_back(
         return Err(Rejection::invalid_state(command, ncr.state(), &["dispositioned"]));
     }
     let returned =
-        NonconformanceReturnedV1 { ncr_id: p.ncr_id, work_order_id: p.work_order_id, reason: p.reason.clone() };
+        NonconformanceReturnedV1 { ncr_id: p.ncr_id, work_order_id: p.rework_order_id, reason: p.reason.clone() };
     Ok(case.decided(role, vec![returned.into()]))
 }
 

@@ -130,7 +130,8 @@ payload! {
     /// anew what becomes of the pieces.
     ReturnNonconformance {
         ncr_id: EntityId,
-        work_order_id: Option<AggregateId>,
+        /// The order that was to rework the pieces.
+        rework_order_id: Option<AggregateId>,
         reason: Option<ReasonCode>,
     }
 }
