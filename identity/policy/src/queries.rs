@@ -28,6 +28,12 @@ pub enum Route {
     Shortages,
     /// Inspections and nonconformances.
     Quality,
+    /// Machines and their downtime.
+    Equipment,
+    /// Stock.
+    Stock,
+    /// Produced units and what they are made of.
+    Units,
     /// Refused commands that a person should look at.
     Inbox,
     /// Outcomes of commands.
@@ -52,6 +58,9 @@ impl Route {
         Route::Schedule,
         Route::Shortages,
         Route::Quality,
+        Route::Equipment,
+        Route::Stock,
+        Route::Units,
         Route::Inbox,
         Route::Commands,
         Route::AuditEvents,
@@ -129,9 +138,21 @@ fn sight(role: Role, route: Route) -> Option<Sight> {
         | Route::Schedule
         | Route::Shortages
         | Route::Quality
+        | Route::Stock
         | Route::Figures => match role {
             R::Operator | R::LineLead | R::Planner | R::QualityInspector | R::Auditor | R::Admin => Some(Site),
             _ => None,
+        },
+        Route::Equipment => match role {
+            R::Operator | R::LineLead | R::Planner | R::QualityInspector | R::Technician | R::Auditor | R::Admin => {
+                Some(Site)
+            }
+            _ => None,
+        },
+        // A customer's own, wherever they were made.
+        Route::Units => match role {
+            R::Device | R::System => None,
+            _ => Some(Site),
         },
         Route::WorkOrderEvents => match role {
             R::Operator | R::Technician => Some(Own),

@@ -5,6 +5,7 @@
 //!
 //! - [`order`]: one work order folded from its events; the detail document. [`operation`] and
 //!   [`material`] are parts of it.
+//! - [`plant`]: machines, stock and produced units, as rows.
 //! - [`columns`]: the one table of list columns: how they are stored, shown, filtered and sorted.
 //! - [`words`]: what an event says, in plain words.
 //! - [`trail`]: the audit trail and the outcomes of commands, for every context.
@@ -23,6 +24,7 @@ pub mod material;
 pub mod operation;
 pub mod order;
 pub mod parts;
+pub mod plant;
 pub mod read;
 pub mod rows;
 pub mod trail;

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use crate::columns::{INDEXES, STORED};
 use crate::order::{Meta, Order};
 use crate::parts::Parts;
+use crate::plant;
 use crate::trail::{self, Change};
 use crate::{inbox, rows};
 
@@ -38,7 +39,7 @@ impl ProductionViews {
     /// The name of the file.
     pub const NAME: &'static str = "production";
     /// Raised with every change of what is written.
-    pub const SCHEMA: u32 = 4;
+    pub const SCHEMA: u32 = 5;
 
     /// With an empty cache.
     pub fn new() -> Self {
@@ -65,6 +66,7 @@ impl Projection for ProductionViews {
     }
 
     fn create_tables(&self, conn: &Connection) -> rusqlite::Result<()> {
+        plant::create_tables(conn)?;
         trail::create_tables(conn)?;
         rows::create_tables(conn)?;
         let columns: Vec<String> = STORED.iter().map(|c| format!("{} {}", c.name, c.decl)).collect();
@@ -80,6 +82,7 @@ impl Projection for ProductionViews {
     }
 
     fn create_indexes(&self, conn: &Connection) -> rusqlite::Result<()> {
+        plant::create_indexes(conn)?;
         trail::create_indexes(conn)?;
         for (name, columns) in INDEXES {
             conn.execute_batch(&format!("CREATE INDEX {name} ON work_order ({columns})"))?;
@@ -103,7 +106,10 @@ impl Projection for ProductionViews {
                     };
                     self.work_order(tx, commit, stored.event.stream.id, event, meta)?
                 }
-                _ => crate::words::changes(event),
+                _ => {
+                    plant::event(tx, commit, stored, event)?;
+                    crate::words::changes(event)
+                }
             };
             reference(tx, event)?;
             rows::place(tx, event)?;

@@ -9,7 +9,7 @@
 //! - [`params`]: query parameters, read strictly; cursors.
 //! - [`models`]: the read models behind the queries: connections, waiting for a position.
 //! - [`texts`]: sealed text for readers in scope, opened here or in another process.
-//! - [`work_orders`], [`lists`], [`boards`], [`inbox`], [`figures`], [`commands`], [`audit`], [`token`],
+//! - [`work_orders`], [`lists`], [`boards`], [`inbox`], [`figures`], [`plant`], [`commands`], [`audit`], [`token`],
 //!   [`ops`], [`docs`]: the handlers.
 //! - [`past`]: documents as they were, and what changed between two versions.
 //! - [`openapi`]: the API's description of itself.
@@ -35,6 +35,7 @@ pub mod openapi;
 pub mod ops;
 pub mod params;
 pub mod past;
+pub mod plant;
 pub mod problem;
 pub mod routes;
 pub mod server;

@@ -112,7 +112,7 @@ pub fn csv(table: &Table, rows: &str) -> Result<Response, Problem> {
 }
 
 /// Runs a question; `beside` adds members to the answer, or finds that there is no such list.
-async fn run(
+pub(crate) async fn run(
     state: &State,
     ask: Ask,
     scope: Scope,

@@ -7,6 +7,7 @@ use axum::response::Response;
 use mw_contract::{ReferenceKind, Reply, ids};
 use mw_production_views::columns::{FIELDS, Field, Kind};
 use mw_production_views::read::board::CARDS;
+use mw_production_views::read::plant::{DOWNTIME, EQUIPMENT, STOCK};
 use mw_production_views::read::tables::{INBOX, QUALITY, QUEUE, SCHEDULE, SHORTAGES};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -96,9 +97,16 @@ fn schemas() -> Value {
     }
     all.entry("Reply").or_insert_with(|| reply.into());
     all.insert("WorkOrderRow".into(), row(FIELDS));
-    for (name, table) in
-        [("Queue", &QUEUE), ("Schedule", &SCHEDULE), ("Shortage", &SHORTAGES), ("Quality", &QUALITY), ("Inbox", &INBOX)]
-    {
+    for (name, table) in [
+        ("Equipment", &EQUIPMENT),
+        ("Downtime", &DOWNTIME),
+        ("Stock", &STOCK),
+        ("Queue", &QUEUE),
+        ("Schedule", &SCHEDULE),
+        ("Shortage", &SHORTAGES),
+        ("Quality", &QUALITY),
+        ("Inbox", &INBOX),
+    ] {
         all.insert(format!("{name}Row"), row(table.fields));
         all.insert(format!("{name}Page"), page(&format!("{name}Row")));
     }
@@ -180,6 +188,37 @@ fn schemas() -> Value {
                 "notes": {"type": "array", "items": {"type": "object"}},
                 "totals": {"type": "object"}, "position": {"type": "integer"},
             },
+        },
+        "Equipment": {
+            "type": "object", "description": "The fields of a row, and what belongs to the machine",
+            "required": ["id", "version", "cell", "alarms", "counters", "downtimes"],
+            "properties": {
+                "id": {"type": "string", "format": "uuid"}, "version": {"type": "integer"}, "cell": {"type": "string"},
+                "alarms": {"type": "array", "items": {"type": "object"}},
+                "counters": {"type": "array", "items": {"type": "object"}},
+                "downtimes": {"type": "array", "items": {"type": "object"}}, "position": {"type": "integer"},
+            },
+        },
+        "Unit": {
+            "type": "object", "description": "One produced unit",
+            "required": ["id", "version", "serial", "product", "status", "as_built", "as_maintained"],
+            "properties": {
+                "id": {"type": "string", "format": "uuid"}, "version": {"type": "integer"},
+                "serial": {"type": "string"}, "product": {"type": "string"}, "status": {"type": "string"},
+                "customer": {"type": ["string", "null"]}, "warranty": {"type": ["object", "null"]},
+                "as_built": {"type": "array", "items": {"type": "object"}},
+                "as_maintained": {"type": "array", "items": {"type": "object"}}, "position": {"type": "integer"},
+            },
+        },
+        "Trace": {
+            "type": "object", "description": "A unit, and the order that made it",
+            "required": ["unit", "order", "positions"],
+            "properties": {"unit": {"$ref": "#/components/schemas/Unit"}, "order": {"type": ["object", "null"]},
+                "positions": {"type": "object"}},
+        },
+        "WhereUsed": {
+            "type": "object", "required": ["items", "positions"],
+            "properties": {"items": {"type": "array", "items": {"type": "object"}}, "positions": {"type": "object"}},
         },
         "Differences": {
             "type": "object", "description": "What changed between two versions; items of lists by their own key",

@@ -5,12 +5,13 @@ use axum::Router;
 use axum::routing::{MethodRouter, get, post};
 use mw_production_views::read::board::CARDS;
 use mw_production_views::read::filter::{FILTERS, allowed};
+use mw_production_views::read::plant::{DOWNTIME, EQUIPMENT, STOCK};
 use mw_production_views::read::table::Table;
 use mw_production_views::read::tables::{INBOX, QUALITY, QUEUE, SCHEDULE, SHORTAGES};
 
 use crate::problem::Problem;
 use crate::server::State;
-use crate::{audit, boards, commands, docs, figures, inbox, lists, openapi, ops, token, work_orders};
+use crate::{audit, boards, commands, docs, figures, inbox, lists, openapi, ops, plant, token, work_orders};
 
 /// A parameter of a query string.
 pub struct Param {
@@ -64,6 +65,12 @@ fn versions() -> Vec<Param> {
         param("from", "integer", "The earlier version, 0 for before the first; the one before `to` unless given"),
         param("to", "integer", "The later version; the last unless given"),
     ];
+    p.extend(min_position());
+    p
+}
+
+fn named_unit() -> Vec<Param> {
+    let mut p = vec![param("product", "string", "Which product's, where several have a unit of this serial number")];
     p.extend(min_position());
     p
 }
@@ -197,6 +204,69 @@ pub const ROUTES: &[Route] = &[
         params: schedule,
         answer: Some("SchedulePage"),
         handler: || get(lists::schedule),
+    },
+    Route {
+        method: "get",
+        path: "/v1/equipment",
+        summary: "Machines: what they do, why they stand still",
+        secured: true,
+        params: || of(&EQUIPMENT),
+        answer: Some("EquipmentPage"),
+        handler: || get(plant::equipment),
+    },
+    Route {
+        method: "get",
+        path: "/v1/equipment/{id}",
+        summary: "One machine with its alarms, counters and downtimes",
+        secured: true,
+        params: min_position,
+        answer: Some("Equipment"),
+        handler: || get(plant::machine),
+    },
+    Route {
+        method: "get",
+        path: "/v1/downtime",
+        summary: "When machines stood still, and why",
+        secured: true,
+        params: || of(&DOWNTIME),
+        answer: Some("DowntimePage"),
+        handler: || get(plant::downtime),
+    },
+    Route {
+        method: "get",
+        path: "/v1/stock",
+        summary: "What is on hand, kept and free",
+        secured: true,
+        params: || of(&STOCK),
+        answer: Some("StockPage"),
+        handler: || get(plant::stock),
+    },
+    Route {
+        method: "get",
+        path: "/v1/units/{serial}",
+        summary: "One unit: as built, as maintained, its warranty",
+        secured: true,
+        params: named_unit,
+        answer: Some("Unit"),
+        handler: || get(plant::unit),
+    },
+    Route {
+        method: "get",
+        path: "/v1/units/{serial}/trace",
+        summary: "A unit with the order, the work and the components behind it",
+        secured: true,
+        params: named_unit,
+        answer: Some("Trace"),
+        handler: || get(plant::trace),
+    },
+    Route {
+        method: "get",
+        path: "/v1/where-used/{serial-or-lot}",
+        summary: "The units that a component's serial number or lot is or was in",
+        secured: true,
+        params: min_position,
+        answer: Some("WhereUsed"),
+        handler: || get(plant::where_used),
     },
     Route {
         method: "get",

@@ -118,8 +118,14 @@ pub async fn show(
             (version.0, document, position)
         }
     };
+    document["position"] = json!(position);
     // Opened text depends on its key, so the tag alone is not enough to be sure: it names the
     // version, and a destroyed key shows with the next version or an unconditional request.
+    tagged(version, &document, &headers)
+}
+
+/// A document with its version as `ETag`; 304 to who has it.
+pub fn tagged(version: u64, document: &serde_json::Value, headers: &HeaderMap) -> Result<Response, Problem> {
     let tag = format!("\"{version}\"");
     let etag = HeaderValue::from_str(&tag).map_err(|e| Problem::internal(&e))?;
     let same = |v: &HeaderValue| {
@@ -129,7 +135,6 @@ pub async fn show(
     if headers.get(header::IF_NONE_MATCH).is_some_and(same) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
-    document["position"] = json!(position);
     let mut r = json_text(document.to_string());
     r.headers_mut().insert(header::ETAG, etag);
     Ok(r)

@@ -14,6 +14,7 @@ pub mod filter;
 pub mod list;
 pub mod outcome;
 pub mod past;
+pub mod plant;
 pub mod table;
 pub mod tables;
 

@@ -1,0 +1,374 @@
+//! Machines (RM-05), downtime (RM-07), stock, and produced units with what they are made of (RM-14).
+
+use mw_contract::{AggregateId, Instant, ReferenceKind};
+use mw_policy::Scope;
+use rusqlite::types::Value as Sqlite;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::{Value, json};
+
+use super::list::Direction;
+use super::table::{Table, Takes};
+use super::tables::{LINE, SITE, narrow};
+use super::{Sql, at_sites};
+use crate::columns::{Kind, field};
+
+/// How deep components of components are followed.
+const DEEPEST: usize = 8;
+
+const CELL: Takes = Takes::Reference(ReferenceKind::Cell);
+
+/// `GET /v1/equipment`.
+pub static EQUIPMENT: Table = Table {
+    name: "equipment",
+    from: "equipment e LEFT JOIN downtime d ON d.equipment = e.id AND d.ended_at IS NULL
+        LEFT JOIN session s ON s.cell = e.cell AND s.ended_at IS NULL AND NOT EXISTS (
+            SELECT 1 FROM session y WHERE y.cell = s.cell AND y.ended_at IS NULL AND y.position > s.position)
+        LEFT JOIN work_order w ON w.seq = s.seq",
+    only: "1",
+    site: "e.site",
+    account: None,
+    fields: &[
+        field("id", "e.id", Kind::Uuid, false),
+        field("cell", "e.cell", Kind::Text, false),
+        field("name", "e.name", Kind::Text, true),
+        field("class", "e.class", Kind::Text, true),
+        field("site", "e.site", Kind::Text, false),
+        field("area", "e.area", Kind::Text, true),
+        field("line", "e.line", Kind::Text, false),
+        field("version", "e.version", Kind::Int, false),
+        field("state", "e.state", Kind::Text, true),
+        field("since", "e.since", Kind::Instant, true),
+        field("maintenance", "e.maintenance", Kind::Bool, false),
+        field("work_order_id", "w.id", Kind::Uuid, true),
+        field("number", "w.number", Kind::Text, true),
+        field("op", "s.op", Kind::Int, true),
+        field("operator", "s.operator", Kind::Text, true),
+        field("downtime_id", "d.id", Kind::Uuid, true),
+        field("downtime_since", "d.started_at", Kind::Instant, true),
+        field("downtime_reason", "d.reason", Kind::Text, true),
+        field(
+            "open_alarms",
+            "(SELECT count(*) FROM alarm a WHERE a.equipment = e.id AND a.cleared_at IS NULL)",
+            Kind::Int,
+            false,
+        ),
+        field("last_signal", "e.last_signal", Kind::Instant, true),
+    ],
+    filters: &[
+        narrow("site", "e.site", SITE, "sites"),
+        narrow("area", "e.area", Takes::Codes, "areas"),
+        narrow("line", "e.line", LINE, "lines"),
+        narrow("cell", "e.cell", CELL, "cells"),
+        narrow("state", "e.state", Takes::Words(machine_states), "what it does"),
+        narrow("down", "(d.id IS NOT NULL)", Takes::Flag, "stands still now"),
+    ],
+    order: (&["e.line", "e.cell"], Direction::Ascending),
+    key: &["e.id"],
+};
+
+fn machine_states() -> Vec<(String, Sqlite)> {
+    let one = |s: &mw_contract::MachineState| (s.as_str().to_owned(), Sqlite::Text(s.as_str().to_owned()));
+    mw_contract::MachineState::ALL.iter().map(one).collect()
+}
+
+/// `GET /v1/downtime`.
+pub static DOWNTIME: Table = Table {
+    name: "downtime",
+    from: "downtime d LEFT JOIN work_order w ON w.id = d.work_order",
+    only: "1",
+    site: "d.site",
+    account: None,
+    fields: &[
+        field("id", "d.id", Kind::Uuid, false),
+        field("equipment_id", "d.equipment", Kind::Uuid, false),
+        field("cell", "d.cell", Kind::Text, false),
+        field("line", "d.line", Kind::Text, false),
+        field("site", "d.site", Kind::Text, false),
+        field("start", "d.started_at", Kind::Instant, false),
+        field("end", "d.ended_at", Kind::Instant, true),
+        field("duration", "(COALESCE(d.ended_at, max(p.now, d.started_at)) - d.started_at)", Kind::Hours, false),
+        field("reason", "d.reason", Kind::Text, true),
+        field("category", "d.category", Kind::Text, true),
+        field("planned", "d.planned", Kind::Bool, false),
+        field("unclassified", "(d.reason IS NULL)", Kind::Bool, false),
+        field("work_order_id", "d.work_order", Kind::Uuid, true),
+        field("number", "w.number", Kind::Text, true),
+        field("op", "d.op", Kind::Int, true),
+        field("reported_by", "d.reported_by", Kind::Text, false),
+        field("classified_by", "d.classified_by", Kind::Text, true),
+    ],
+    filters: &[
+        narrow("from", "COALESCE(d.ended_at, p.now)", Takes::From, "still going on then or later"),
+        narrow("to", "d.started_at", Takes::To, "began then or earlier"),
+        narrow("site", "d.site", SITE, "sites"),
+        narrow("line", "d.line", LINE, "lines"),
+        narrow("cell", "d.cell", CELL, "cells"),
+        narrow("category", "d.category", Takes::Words(categories), "kinds of loss"),
+        narrow("reason", "d.reason", Takes::Codes, "reasons"),
+        narrow("unclassified", "(d.reason IS NULL)", Takes::Flag, "nobody has said why"),
+        narrow("open", "(d.ended_at IS NULL)", Takes::Flag, "goes on"),
+    ],
+    order: (&["d.started_at"], Direction::Descending),
+    key: &["d.id"],
+};
+
+fn categories() -> Vec<(String, Sqlite)> {
+    let one = |s: &mw_contract::LossCategory| (s.as_str().to_owned(), Sqlite::Text(s.as_str().to_owned()));
+    mw_contract::LossCategory::ALL.iter().map(one).collect()
+}
+
+/// `GET /v1/stock`.
+pub static STOCK: Table = Table {
+    name: "stock",
+    from: "stock s",
+    only: "1",
+    site: "s.site",
+    account: None,
+    fields: &[
+        field("id", "s.id", Kind::Uuid, false),
+        field("item", "s.item", Kind::Text, false),
+        field("location", "s.location", Kind::Text, false),
+        field("lot", "s.lot", Kind::Text, true),
+        field("site", "s.site", Kind::Text, false),
+        field("version", "s.version", Kind::Int, false),
+        field("on_hand", "s.on_hand", Kind::Number, false),
+        field("reserved", "s.reserved", Kind::Number, false),
+        field("available", "s.available", Kind::Number, false),
+        field("serials", "s.pieces", Kind::Int, false),
+    ],
+    filters: &[
+        narrow("item", "s.item", Takes::Codes, "items"),
+        narrow("location", "s.location", Takes::Codes, "locations"),
+        narrow("lot", "s.lot", Takes::Codes, "lots"),
+        narrow("site", "s.site", SITE, "sites"),
+    ],
+    order: (&["s.item", "s.location"], Direction::Ascending),
+    key: &["s.id"],
+};
+
+fn instant(ms: Option<i64>) -> Option<Instant> {
+    ms.map(Instant::clamped)
+}
+
+fn id_of(r: &Row<'_>, i: usize) -> rusqlite::Result<Option<uuid::Uuid>> {
+    Ok(r.get::<_, Option<[u8; 16]>>(i)?.map(uuid::Uuid::from_bytes))
+}
+
+/// One machine with its alarms, counters and last downtimes, and its version. `None` when the scope
+/// does not hold it.
+pub fn machine(conn: &Connection, scope: &Scope, id: AggregateId) -> rusqlite::Result<Option<(u64, Value)>> {
+    let mut sql = Sql::new(
+        "SELECT e.version, e.cell, e.name, e.class, e.site, e.area, e.line, e.state, e.since, e.maintenance, e.last_signal
+         FROM equipment e WHERE e.id = ?1",
+    );
+    sql.bind(id.as_bytes().to_vec());
+    at_sites(&mut sql, "e.site", scope);
+    let mut found = None;
+    sql.each(conn, |r| {
+        let version: i64 = r.get(0)?;
+        let document = json!({
+            "id": id, "equipment_id": id, "version": version, "cell": r.get::<_, String>(1)?,
+            "name": r.get::<_, Option<String>>(2)?, "class": r.get::<_, Option<String>>(3)?,
+            "site": r.get::<_, String>(4)?, "area": r.get::<_, Option<String>>(5)?, "line": r.get::<_, String>(6)?,
+            "state": r.get::<_, Option<String>>(7)?, "since": instant(r.get(8)?),
+            "maintenance": r.get::<_, bool>(9)?, "last_signal": instant(r.get(10)?),
+        });
+        found = Some((version as u64, document));
+        Ok(())
+    })?;
+    let Some((version, mut document)) = found else { return Ok(None) };
+    let rows = |sql: &str, one: fn(&Row<'_>) -> rusqlite::Result<Value>| -> rusqlite::Result<Vec<Value>> {
+        conn.prepare_cached(sql)?.query_map([id.as_bytes()], one)?.collect()
+    };
+    document["alarms"] = rows(
+        "SELECT id, code, severity, raised_at, count, acknowledged_by, cleared_at FROM alarm WHERE equipment = ?1
+         ORDER BY raised_at DESC, id LIMIT 100",
+        |r| {
+            Ok(json!({"alarm_id": id_of(r, 0)?, "code": r.get::<_, String>(1)?, "severity": r.get::<_, i64>(2)?,
+                "raised_at": instant(r.get(3)?), "count": r.get::<_, i64>(4)?,
+                "acknowledged_by": r.get::<_, Option<String>>(5)?, "cleared_at": instant(r.get(6)?)}))
+        },
+    )?
+    .into();
+    document["counters"] = counters(conn, id.as_bytes())?.into();
+    document["downtimes"] = rows(
+        "SELECT id, started_at, ended_at, reason, category, planned, work_order, op FROM downtime WHERE equipment = ?1
+         ORDER BY started_at DESC, id LIMIT 100",
+        |r| {
+            Ok(json!({"downtime_id": id_of(r, 0)?, "start": instant(r.get(1)?), "end": instant(r.get(2)?),
+                "reason": r.get::<_, Option<String>>(3)?, "category": r.get::<_, Option<String>>(4)?,
+                "planned": r.get::<_, bool>(5)?, "work_order_id": id_of(r, 6)?, "op": r.get::<_, Option<i64>>(7)?}))
+        },
+    )?
+    .into();
+    Ok(Some((version, document)))
+}
+
+fn counters(conn: &Connection, owner: &[u8; 16]) -> rusqlite::Result<Vec<Value>> {
+    conn.prepare_cached("SELECT name, value, cumulative, unit, at FROM counter WHERE owner = ?1 ORDER BY name")?
+        .query_map([owner], |r| {
+            Ok(json!({"name": r.get::<_, String>(0)?, "value": r.get::<_, String>(1)?,
+                "cumulative": r.get::<_, String>(2)?, "unit": r.get::<_, Option<String>>(3)?, "at": instant(r.get(4)?)}))
+        })?
+        .collect()
+}
+
+/// The units of a serial number that the scope holds: key, product.
+pub fn units(
+    conn: &Connection,
+    scope: &Scope,
+    serial: &str,
+    product: Option<&str>,
+) -> rusqlite::Result<Vec<([u8; 16], String)>> {
+    let mut sql = Sql::new("SELECT u.id, u.product FROM product_unit u WHERE u.serial = ?1");
+    sql.bind(serial.to_owned());
+    seen(&mut sql, scope);
+    if let Some(p) = product {
+        let place = sql.bind(p.to_owned());
+        sql.push(&format!(" AND u.product = {place}"));
+    }
+    sql.push(" ORDER BY u.product");
+    let mut all = Vec::new();
+    sql.each(conn, |r| {
+        all.push((r.get(0)?, r.get(1)?));
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// A customer sees what is its own, wherever it was made; staff what their sites made.
+fn seen(sql: &mut Sql, scope: &Scope) {
+    match &scope.customer {
+        Some(c) => {
+            let place = sql.bind(c.as_str().to_owned());
+            sql.push(&format!(" AND u.customer = {place}"));
+        }
+        None => at_sites(sql, "u.site", scope),
+    }
+}
+
+/// One unit, and its version.
+pub fn unit(conn: &Connection, id: &[u8; 16]) -> rusqlite::Result<Option<(u64, Value)>> {
+    let found = conn
+        .prepare_cached(
+            "SELECT version, site, serial, product, rev, lot, work_order, result, status, customer, shipped_at,
+                installed_on, location, warranty_start, warranty_end, warranty_basis, warranty_void, firmware,
+                produced_at, campaigns FROM product_unit WHERE id = ?1",
+        )?
+        .query_row([id], |r| {
+            let text = |i: usize| r.get::<_, Option<String>>(i);
+            let version: i64 = r.get(0)?;
+            let warranty = match text(14)? {
+                None => Value::Null,
+                end => json!({"start": text(13)?, "end": end, "basis": text(15)?, "void": r.get::<_, bool>(16)?}),
+            };
+            let campaigns: Value = text(19)?.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default();
+            Ok((version as u64, json!({
+                "id": uuid::Uuid::from_bytes(*id), "unit_id": uuid::Uuid::from_bytes(*id), "version": version,
+                "site": text(1)?, "serial": text(2)?, "product": text(3)?, "rev": text(4)?, "lot": text(5)?,
+                "work_order_id": id_of(r, 6)?, "result": text(7)?, "status": text(8)?, "customer": text(9)?,
+                "shipped_at": instant(r.get(10)?), "installed_on": text(11)?, "location": text(12)?,
+                "warranty": warranty, "firmware": text(17)?, "produced_at": instant(r.get(18)?), "recalls": campaigns,
+            })))
+        })
+        .optional()?;
+    let Some((version, mut document)) = found else { return Ok(None) };
+    document["counters"] = counters(conn, id)?.into();
+    document["as_built"] = components(conn, id, "built = 1", 0)?.into();
+    document["as_maintained"] = components(conn, id, "removed_at IS NULL", 0)?.into();
+    Ok(Some((version, document)))
+}
+
+/// What is in a unit, and what is in that where it is a unit too.
+fn components(conn: &Connection, unit: &[u8; 16], which: &str, depth: usize) -> rusqlite::Result<Vec<Value>> {
+    let mut st = conn.prepare_cached(&format!(
+        "SELECT item, serial, lot, qty, place, added_at, removed_at FROM component WHERE unit = ?1 AND {which} ORDER BY n"
+    ))?;
+    let mut all = st
+        .query_map([unit], |r| {
+            Ok(json!({"item": r.get::<_, String>(0)?, "serial": r.get::<_, Option<String>>(1)?,
+                "lot": r.get::<_, Option<String>>(2)?, "qty": r.get::<_, String>(3)?,
+                "position": r.get::<_, Option<String>>(4)?, "added_at": instant(r.get(5)?),
+                "removed_at": instant(r.get(6)?)}))
+        })?
+        .collect::<rusqlite::Result<Vec<Value>>>()?;
+    for c in &mut all {
+        let (Some(item), Some(serial), true) = (c["item"].as_str(), c["serial"].as_str(), depth < DEEPEST) else {
+            continue;
+        };
+        let inner: Option<[u8; 16]> = conn
+            .prepare_cached("SELECT id FROM product_unit WHERE product = ?1 AND serial = ?2 AND id != ?3")?
+            .query_row(params![item, serial, unit], |r| r.get(0))
+            .optional()?;
+        if let Some(inner) = inner {
+            c["components"] = components(conn, &inner, which, depth + 1)?.into();
+        }
+    }
+    Ok(all)
+}
+
+/// A unit with the order, operations, people and inspections behind it (RM-14, up). `staff`: people
+/// and inspections are shown.
+pub fn trace(conn: &Connection, id: &[u8; 16], staff: bool) -> rusqlite::Result<Option<Value>> {
+    let Some((_, mut document)) = unit(conn, id)? else { return Ok(None) };
+    let order: Option<(i64, [u8; 16], String)> = conn
+        .prepare_cached(
+            "SELECT w.seq, w.id, w.number FROM product_unit u JOIN work_order w ON w.id = u.work_order WHERE u.id = ?1",
+        )?
+        .query_row([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+        .optional()?;
+    let order = match order {
+        None => Value::Null,
+        Some((_, order, number)) if !staff => json!({"work_order_id": uuid::Uuid::from_bytes(order), "number": number}),
+        Some((seq, order, number)) => {
+            let sessions: Vec<Value> = conn
+                .prepare_cached(
+                    "SELECT op, operator, cell, started_at, ended_at FROM session WHERE seq = ?1 ORDER BY op, position",
+                )?
+                .query_map([seq], |r| {
+                    Ok(json!({"op": r.get::<_, i64>(0)?, "operator": r.get::<_, String>(1)?,
+                        "cell": r.get::<_, String>(2)?, "started_at": instant(r.get(3)?), "ended_at": instant(r.get(4)?)}))
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            json!({"work_order_id": uuid::Uuid::from_bytes(order), "number": number, "operations": sessions})
+        }
+    };
+    Ok(Some(json!({"unit": document.take(), "order": order})))
+}
+
+/// The units that a component of this serial number or lot is, or was, in; and the units that those
+/// are in (RM-14, down). What the scope does not hold is left out.
+pub fn where_used(conn: &Connection, scope: &Scope, what: &str) -> rusqlite::Result<Vec<Value>> {
+    let mut all = Vec::new();
+    let mut level = vec![what.to_owned()];
+    for depth in 1..=DEEPEST {
+        let mut next = Vec::new();
+        for name in &level {
+            let mut sql = Sql::new(
+                "SELECT u.id, u.serial, u.product, u.customer, u.status, c.item, c.serial, c.lot, c.qty, c.place, c.built,
+                    c.added_at, c.removed_at
+                 FROM component c JOIN product_unit u ON u.id = c.unit WHERE (c.serial = ?1 OR c.lot = ?1)",
+            );
+            sql.bind(name.clone());
+            seen(&mut sql, scope);
+            sql.push(" ORDER BY u.product, u.serial, c.n");
+            sql.each(conn, |r| {
+                let text = |i: usize| r.get::<_, Option<String>>(i);
+                next.extend(text(1)?);
+                all.push(json!({"level": depth, "unit_id": id_of(r, 0)?, "serial": text(1)?, "product": text(2)?,
+                    "customer": text(3)?, "status": text(4)?, "component": {"item": text(5)?, "serial": text(6)?,
+                    "lot": text(7)?, "qty": text(8)?, "position": text(9)?, "as_built": r.get::<_, bool>(10)?,
+                    "added_at": instant(r.get(11)?), "removed_on": instant(r.get(12)?)}}));
+                Ok(())
+            })?;
+        }
+        next.retain(|n| n != what && !level.contains(n));
+        next.sort();
+        next.dedup();
+        if next.is_empty() {
+            break;
+        }
+        level = next;
+    }
+    Ok(all)
+}
