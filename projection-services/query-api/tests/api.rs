@@ -21,6 +21,7 @@ macro_rules! asking {
 
 mod figures;
 mod orders;
+mod units;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_in_every_sort_hold_every_order_once() {
