@@ -130,7 +130,7 @@ fn an_order_crosses_all_of_them_and_each_keeps_its_own_store() {
     let dir = tempfile::tempdir().unwrap();
     let mut system = demo(dir.path());
     let mut staff = connect(&system, "lead-1", SECRET, "staff").expect("connects");
-    assert!(staff.subscribe(&format!("mw/v1/{SITE}/evt/#")).unwrap() < 0x80);
+    assert!(staff.subscribe(&format!("mw/v1/{SITE}/evt/work-order/#")).unwrap() < 0x80);
     let mut clients = ["planner-1", "operator-1", "lead-1"].map(|a| (a, Commands::connect(&system, a, "story")));
     let mut story = story::Story::new("TWO-", 2);
     let mut promised = Vec::new();

@@ -52,7 +52,7 @@ async fn as_built_stays_and_a_removed_component_says_when() {
     assert!(used["positions"]["production"].is_number());
     assert_eq!(get(&p, "planner-1", "/v1/where-used/L-7").json()["items"][0]["component"]["qty"], "4");
     let inner = get(&p, "planner-1", "/v1/units/SN-2/trace").json();
-    assert_eq!(inner["unit"]["as_maintained"][0]["components"][0]["serial"], "C-12");
+    assert_eq!(inner["unit"]["as_maintained"][0]["components"][1]["serial"], "C-12");
 
     // A customer reads what is its own; another site reads nothing.
     assert_eq!(get(&p, "customer-1", "/v1/units/SN-1").json()["serial"], "SN-1");

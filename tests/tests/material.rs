@@ -1,0 +1,199 @@
+//! Material, stock, units and machines through the running program: MQTT in, process managers
+//! behind, HTTPS out.
+
+use mw_blackbox::{Commands, Http, System, story};
+use serde_json::{Value, json};
+
+fn people(system: &System, test: &str) -> (Commands, Commands) {
+    (
+        Commands::connect(system, "planner-1", &format!("planner-1-{test}")),
+        Commands::connect(system, "lead-1", &format!("lead-1-{test}")),
+    )
+}
+
+/// A released order of brackets that need a sheet each.
+fn with_material(p: &mut Commands, qty: u32) -> String {
+    let id = story::new_id();
+    let mut create = story::create(&id, "bracket-10", qty);
+    create["payload"]["bom"] = json!([{"line_no": 1, "item_id": "sheet", "qty_per_unit": "1"}]);
+    p.accepted(&create);
+    p.accepted(&story::plan(&id, 1));
+    let release = story::command("work-order.release", &id, Some(2), json!({"allow_shortage": true}));
+    p.accepted(&release);
+    id
+}
+
+/// A command on the sheets in the store.
+fn stock(kind: &str, more: Value) -> Value {
+    let mut payload = json!({"item_id": "sheet", "location": "store"});
+    payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({"command_id": story::new_id(), "type": format!("stock.{kind}"), "payload": payload})
+}
+
+fn sheets(http: &Http) -> Value {
+    http.get("/v1/stock?item=sheet").items().first().cloned().unwrap_or_default()
+}
+
+#[test]
+fn golden_10_a_cancelled_order_frees_what_was_kept_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = System::demo(dir.path());
+    let (mut p, mut l) = people(&system, "cancel");
+    p.accepted(&stock("receive", json!({"qty": 3})));
+    let id = with_material(&mut p, 5);
+    let http = Http::login(&system, "planner-1");
+    // The process manager asks stock: 3 of 5 are kept, 2 are missing.
+    http.eventually("/v1/stock?item=sheet", |a| a.items().first().is_some_and(|s| s["reserved"] == "3"));
+    let short = http.eventually("/v1/shortages", |a| a.items().first().is_some_and(|s| s["missing"] == "2"));
+    assert_eq!(short.items()[0]["work_order_id"], json!(id));
+    let issue = |n: u32| {
+        let lines = json!([{"line_no": 1, "qty": n, "from_location": "store"}]);
+        story::command("work-order.issue-material", &id, None, json!({"issue_id": story::new_id(), "lines": lines}))
+    };
+    let issued = l.accepted(&issue(2));
+    let cancel = |v: u64| story::command("work-order.cancel", &id, Some(v), json!({"reason": "no_demand"}));
+    let refused = p.rejected(&cancel(story::version(&issued)), "GUARD_FAILED");
+    assert_eq!(refused["error"]["details"]["rule"], "WO-19.R2");
+    let lines = json!([{"line_no": 1, "qty": 2, "to_location": "store", "condition": "good"}]);
+    let back = json!({"return_id": story::new_id(), "reason": "surplus", "lines": lines});
+    let returned = l.accepted(&story::command("work-order.return-material", &id, None, back));
+    p.accepted(&cancel(story::version(&returned)));
+    http.eventually("/v1/stock?item=sheet", |a| {
+        a.items().first().is_some_and(|s| s["reserved"] == "0" && s["on_hand"] == "3")
+    });
+    assert_eq!(sheets(&http)["available"], "3");
+}
+
+#[test]
+fn st_02_no_piece_is_kept_twice_when_two_ask_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = System::demo(dir.path());
+    let (mut p, mut l) = people(&system, "twice");
+    for round in 1..=20u32 {
+        p.accepted(&stock("receive", json!({"qty": 5})));
+        let ask = || stock("reserve", json!({"reservation_id": story::new_id(), "qty": 5}));
+        let (a, b) = (ask(), ask());
+        let replies = std::thread::scope(|s| {
+            let one = s.spawn(|| p.call(&a));
+            let two = s.spawn(|| l.call(&b));
+            [one.join().unwrap(), two.join().unwrap()]
+        });
+        let kept = replies.iter().filter(|r| r["status"] == "accepted").count();
+        assert_eq!(kept, 1, "round {round}: {replies:?}");
+        let refused = replies.iter().find(|r| r["status"] == "rejected").unwrap();
+        assert_eq!(refused["error"]["code"], "INSUFFICIENT_STOCK");
+    }
+    let http = Http::login(&system, "planner-1");
+    let all = http.eventually("/v1/stock", |a| a.items().first().is_some_and(|s| s["reserved"] == "100"));
+    assert_eq!((&all.items()[0]["on_hand"], &all.items()[0]["available"]), (&json!("100"), &json!("0")));
+}
+
+#[test]
+fn golden_06_what_comes_after_the_closing_waits_in_the_inbox() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = System::demo(dir.path());
+    let (mut p, mut l) = people(&system, "inbox");
+    let mut admin = Commands::connect(&system, "admin", "admin-inbox");
+    let id = story::new_id();
+    p.accepted(&story::create(&id, "bracket-10", 5));
+    p.accepted(&story::plan(&id, 1));
+    p.accepted(&story::release(&id, 2));
+    l.accepted(&story::start_operation(&id, 10, "cell-1", &story::new_id()));
+    let made = l.accepted(&story::report(&id, 10, 4, 0));
+    let http = Http::login(&system, "lead-1");
+    let at = http.get(&format!("/v1/work-orders/{id}/events?min_position={}", story::position(&made))).items();
+    let at = at.last().unwrap()["occurred_at"].clone();
+    let mut late = story::report(&id, 10, 1, 0);
+    late["occurred_at"] = at.clone();
+    let done = l.accepted(&story::complete_operation(&id, 10, true));
+    let short = json!({"reason": "no_demand", "remainder": "drop"});
+    let done = p.accepted(&story::command("work-order.short-close", &id, Some(story::version(&done)), short));
+    let reply = l.accepted(&late);
+    assert_eq!(story::events(&reply)[0], "OperationQuantityReported");
+    let trail = http.get(&format!("/v1/work-orders/{id}/events?min_position={}", story::position(&reply))).items();
+    assert_eq!(trail.last().unwrap()["late"], true, "after {done}");
+    let close = story::command("work-order.close", &id, Some(story::version(&reply)), json!({"force": true}));
+    admin.accepted(&close);
+    let mut too_late = story::report(&id, 10, 1, 0);
+    too_late["occurred_at"] = at;
+    l.rejected(&too_late, "INVALID_STATE");
+    let inbox = http.eventually("/v1/inbox", |a| !a.items().is_empty());
+    let item = &inbox.items()[0];
+    assert_eq!((&item["kind"], &item["id"]), (&json!("late_report"), &too_late["command_id"]));
+    let dismiss = story::command(
+        "inbox.dismiss",
+        too_late["command_id"].as_str().unwrap(),
+        None,
+        json!({"reason": "settled", "note": "counted by hand"}),
+    );
+    l.accepted(&dismiss);
+    http.eventually("/v1/inbox", |a| a.items().is_empty());
+    assert_eq!(http.get("/v1/inbox?state=dismissed").items().len(), 1);
+}
+
+#[test]
+fn a_machine_speaks_for_itself_and_its_stop_is_a_downtime() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = System::demo(dir.path());
+    let http = Http::login(&system, "lead-1");
+    let says = |topic: &str, payload: &str| {
+        let port = system.port("mqtt").to_string();
+        let topic = format!("mw/v1/plant-1/dev/cell-1/{topic}");
+        let args =
+            ["-p", &port, "-V", "5", "-q", "1", "-u", "cell-1", "-P", "millwright-demo", "-t", &topic, "-m", payload];
+        let ended = std::process::Command::new("mosquitto_pub").args(args).status().unwrap();
+        assert!(ended.success());
+    };
+    let cell = |ok: &dyn Fn(&Value) -> bool| {
+        http.eventually("/v1/equipment?cell=cell-1", |a| a.items().first().is_some_and(ok)).items().remove(0)
+    };
+    says("state/machine", "running");
+    cell(&|c| c["state"] == "running");
+    says("state/machine", r#"{"v":"down"}"#);
+    // The process manager opens a downtime that waits for its reason.
+    let down = cell(&|c| c["state"] == "down" && !c["downtime_id"].is_null());
+    assert!(down["downtime_reason"].is_null());
+    says("alarm/overheat", r#"{"severity":800,"text":"hot"}"#);
+    let down = cell(&|c| c["open_alarms"] == 1);
+    let machine = http.get(&format!("/v1/equipment/{}", down["id"].as_str().unwrap())).json();
+    assert_eq!((&machine["alarms"][0]["code"], &machine["alarms"][0]["severity"]), (&json!("overheat"), &json!(800)));
+    says("state/machine", "running");
+    cell(&|c| c["state"] == "running" && c["downtime_id"].is_null());
+    let trail = http.get("/v1/downtime?unclassified=true").items();
+    assert_eq!((trail.len(), &trail[0]["cell"]), (1, &json!("cell-1")));
+}
+
+#[test]
+fn golden_20_a_restart_sends_nothing_again() {
+    if !mw_blackbox::system::needs_up("it looks into one process's numbers") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let system = System::demo(dir.path());
+    let (mut p, _) = people(&system, "again");
+    p.accepted(&stock("receive", json!({"qty": 9})));
+    with_material(&mut p, 5);
+    let http = Http::login(&system, "planner-1");
+    http.eventually("/v1/stock?item=sheet", |a| a.items().first().is_some_and(|s| s["reserved"] == "5"));
+    let sent = |http: &Http| {
+        let text = http.get("/metrics").text;
+        let line = text.lines().find(|l| l.starts_with("mw_processes_commands_sent_total")).unwrap_or_default();
+        line.rsplit(' ').next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(-1.0)
+    };
+    assert!(sent(&Http::login(&system, "admin")) >= 3.0);
+    assert_eq!(system.terminate().0, Some(0));
+    // As it was, and with the managers' own file gone.
+    for gone in [false, true] {
+        if gone {
+            std::fs::remove_dir_all(dir.path().join("processes")).unwrap();
+        }
+        let system = System::demo(dir.path());
+        let (mut p, _) = people(&system, "later");
+        let mark = p.accepted(&stock("receive", json!({"qty": 1})));
+        let http = Http::login(&system, "planner-1");
+        http.get(&format!("/v1/stock?min_position={}", story::position(&mark)));
+        assert_eq!(sent(&Http::login(&system, "admin")), 0.0, "file gone: {gone}");
+        assert_eq!(sheets(&http)["reserved"], "5");
+        assert_eq!(system.terminate().0, Some(0));
+    }
+}
