@@ -8,10 +8,10 @@ use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::material::MaterialIssuedV1;
 use mw_contract::event::parts::{BomLineV1, IssuedV1};
 use mw_contract::reference::catalogues;
-use mw_contract::{CommandType, ItemId, Qty, Rejection, Sealed, Text, Tracking};
+use mw_contract::{CommandType, EntityId, ItemId, Qty, Rejection, Sealed, Text, Tracking};
 
 use crate::facts::Production;
-use crate::material::may_stand_in;
+use crate::material::{Material, may_stand_in};
 use crate::rules::{Case, Holds, authorise, check_reason, exists, settings};
 use crate::state::ProductionState;
 use crate::work_order::reservation::{bom_line, some_lines};
@@ -85,7 +85,7 @@ pub fn decide(
                 }
             }
         }
-        lines.push(IssuedV1 {
+        let issued = IssuedV1 {
             line_no: l.line_no,
             item_id: item,
             qty: l.qty,
@@ -93,7 +93,8 @@ pub fn decide(
             serials,
             reservation_id: l.reservation_id,
             from_location: l.from_location.clone(),
-        });
+        };
+        lines.extend(from_own_reservations(material, issued, &mut kept));
     }
     let event = MaterialIssuedV1 {
         issue_id: p.issue_id,
@@ -102,6 +103,39 @@ pub fn decide(
         note: p.note.as_ref().map(Sealed::plain),
     };
     Ok(case.decided(role, vec![event.into()]))
+}
+
+/// What stock keeps for the order at that place goes first, also where nobody names it: else the
+/// order would stand in its own way. Pieces with serial numbers are not divided.
+fn from_own_reservations(
+    material: &Material,
+    mut issued: IssuedV1,
+    kept: &mut BTreeMap<EntityId, Qty>,
+) -> Vec<IssuedV1> {
+    let mut lines = Vec::new();
+    if issued.reservation_id.is_none() {
+        let own = material.reservations.values().filter(|r| {
+            r.line_no == issued.line_no
+                && r.item_id == issued.item_id
+                && r.location == issued.from_location
+                && r.lot == issued.lot
+        });
+        for r in own.collect::<Vec<_>>() {
+            let used = kept.entry(r.reservation_id).or_insert(Qty::ZERO);
+            let part = r.qty.less(*used).min(issued.qty);
+            if part.is_zero() || (!issued.serials.is_empty() && part < issued.qty) {
+                continue;
+            }
+            *used += part;
+            issued.qty = issued.qty.less(part);
+            let serials = std::mem::take(&mut issued.serials);
+            lines.push(IssuedV1 { qty: part, serials, reservation_id: Some(r.reservation_id), ..issued.clone() });
+        }
+    }
+    if !issued.qty.is_zero() {
+        lines.push(issued);
+    }
+    lines
 }
 
 /// WO-24.R2: lot or serial numbers where the line is tracked so, one a piece.
@@ -210,6 +244,23 @@ mod tests {
         assert_eq!(w.order(id).material.reserved(1).to_string(), "1");
         w.lead("work-order.issue-material", id, from(4, 1)).unwrap();
         assert_eq!(code(w.lead("work-order.issue-material", id, from(5, 1))), ErrorCode::NotFound);
+    }
+
+    #[test]
+    fn wo_24_what_is_kept_for_the_order_goes_first() {
+        let mut w = World::new();
+        let id = w.with_material(5);
+        w.lead("work-order.request-material", id, json!({"request_id": e(1), "lines": [{"line_no": 1, "qty": 3}]}))
+            .unwrap();
+        let reserved = json!({"line_no": 1, "qty": 3, "location": "store", "reservation_id": e(2)});
+        w.run(&system(), "work-order.confirm-reservation", id, json!({"request_id": e(1), "reserved": [reserved]}))
+            .unwrap();
+        let d = w.lead("work-order.issue-material", id, issue(3, json!({"qty": 5}))).unwrap();
+        let lines = data(&d, 0)["lines"].clone();
+        assert_eq!((&lines[0]["qty"], &lines[0]["reservation_id"]), (&json!("3"), &json!(e(2))));
+        assert_eq!((&lines[1]["qty"], &lines[1]["reservation_id"]), (&json!("2"), &json!(null)));
+        let m = &w.order(id).material;
+        assert_eq!((m.reserved(1).to_string(), m.line(1).net().to_string()), ("0".into(), "5".into()));
     }
 
     #[test]
