@@ -8,7 +8,9 @@
 //! - [`invariants`]: I1, I2, I4, I5, I6 as functions; [`times`]: machine time and labour.
 //! - [`matrix`]: which command in which state; [`rules`]: role, site, reasons, quantities;
 //!   [`structure`]: shape of routings and BOMs.
-//! - [`work_order`]: one file a command; [`reference`](mod@reference): reference data.
+//! - [`work_order`]: one file a command, with [`material`] and [`quality`] as the parts of its state;
+//!   [`equipment`], [`unit`], [`stock`], [`inbox`]: the other aggregates;
+//!   [`components`]: serial numbers of components; [`reference`](mod@reference): reference data.
 //! - [`demo`]: the reference data of a demonstration plant.
 //!
 //! Nothing here reads a clock, makes an id or does any I/O.
@@ -23,23 +25,6 @@
 //! # Order of checks
 //! Role and site setting, existence, state, ownership (own session, own cell, quality hold), rules by number.
 //! Ownership stands behind the state because it is a property of what is found there.
-//!
-//! # Rules that wait for their facts
-//! | Rule | Waits for |
-//! |---|---|
-//! | WO-02.R2, WO-07.R1, WO-18.R2, WO-19.R2 | issued and returned material |
-//! | WO-12.R2, second half | skills of operators and needs of operations |
-//! | WO-06.R4 | tickets that ask for a replacement |
-//! | WO-28.R6 | certificates of operators |
-//! | WO-33.R3 and WO-42, shipped units | shipping |
-//! | WO-15.R1, WO-16.R5 | nonconformances |
-//! | WO-18.R3 | corrections that are pending |
-//! | WO-28.R3, second half | downtime of equipment; the cell's own maintenance flag counts now |
-//! | WO-40.R4 | inspections of single units |
-//!
-//! Where a demanded fact cannot be recorded yet, the rule refuses: material that is not
-//! backflushed is short (WO-06.R3), a demanded inspection has no result (WO-16.R4, WO-28.R7,
-//! WO-32.R3), a component's serial was not issued (WO-40.R2).
 
 pub mod components;
 pub mod demo;
