@@ -18,6 +18,8 @@ COPY broker/Cargo.toml broker/
 COPY command-services/runtime/Cargo.toml command-services/runtime/
 COPY command-services/production/Cargo.toml command-services/production/
 COPY command-services/after-service/Cargo.toml command-services/after-service/
+COPY command-services/devices/Cargo.toml command-services/devices/
+COPY command-services/processes/Cargo.toml command-services/processes/
 COPY projection-services/runtime/Cargo.toml projection-services/runtime/
 COPY projection-services/production/Cargo.toml projection-services/production/
 COPY projection-services/query-api/Cargo.toml projection-services/query-api/
