@@ -55,7 +55,7 @@ pub fn detail(
         "units": units(conn, seq)?, "notes": notes(conn, seq, opener)?,
         "parent_work_order_id": h.parent_work_order_id, "links": order.links, "lots": order.lots, "cycle": order.cycle,
         "open_ncr": order.open_ncrs.len(), "inspections": quality(conn, seq, "inspection", opener)?,
-        "ncrs": quality(conn, seq, "ncr", opener)?, "downtime": [],
+        "ncrs": quality(conn, seq, "ncr", opener)?, "downtime": super::plant::downtimes_of(conn, id)?,
         "totals": totals(&order),
     });
     if let (Value::Object(all), Value::Object(rest)) = (&mut document, rest) {

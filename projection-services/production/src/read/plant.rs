@@ -191,17 +191,28 @@ pub fn machine(conn: &Connection, scope: &Scope, id: AggregateId) -> rusqlite::R
     )?
     .into();
     document["counters"] = counters(conn, id.as_bytes())?.into();
-    document["downtimes"] = rows(
-        "SELECT id, started_at, ended_at, reason, category, planned, work_order, op FROM downtime WHERE equipment = ?1
-         ORDER BY started_at DESC, id LIMIT 100",
-        |r| {
-            Ok(json!({"downtime_id": id_of(r, 0)?, "start": instant(r.get(1)?), "end": instant(r.get(2)?),
-                "reason": r.get::<_, Option<String>>(3)?, "category": r.get::<_, Option<String>>(4)?,
-                "planned": r.get::<_, bool>(5)?, "work_order_id": id_of(r, 6)?, "op": r.get::<_, Option<i64>>(7)?}))
-        },
-    )?
-    .into();
+    document["downtimes"] = downtimes(conn, "equipment", id)?.into();
     Ok(Some((version, document)))
+}
+
+/// The last downtimes of a machine or an order.
+fn downtimes(conn: &Connection, of: &str, id: AggregateId) -> rusqlite::Result<Vec<Value>> {
+    conn.prepare_cached(&format!(
+        "SELECT id, started_at, ended_at, reason, category, planned, work_order, op, cell FROM downtime WHERE {of} = ?1
+         ORDER BY started_at DESC, id LIMIT 100"
+    ))?
+    .query_map([id.as_bytes()], |r| {
+        Ok(json!({"downtime_id": id_of(r, 0)?, "start": instant(r.get(1)?), "end": instant(r.get(2)?),
+            "reason": r.get::<_, Option<String>>(3)?, "category": r.get::<_, Option<String>>(4)?,
+            "planned": r.get::<_, bool>(5)?, "work_order_id": id_of(r, 6)?, "op": r.get::<_, Option<i64>>(7)?,
+            "cell": r.get::<_, String>(8)?}))
+    })?
+    .collect()
+}
+
+/// The downtimes that stand in an order's document.
+pub(super) fn downtimes_of(conn: &Connection, order: AggregateId) -> rusqlite::Result<Vec<Value>> {
+    downtimes(conn, "work_order", order)
 }
 
 fn counters(conn: &Connection, owner: &[u8; 16]) -> rusqlite::Result<Vec<Value>> {
