@@ -3,7 +3,7 @@
 
 use mw_contract::commit::StoredEvent;
 use mw_contract::event::parts::ComponentV1;
-use mw_contract::{AggregateKind, Event, MaterialCondition, Qty, StoredCommit, UnitResult, UnitStatus};
+use mw_contract::{AggregateKind, Event, MaterialCondition, Qty, Role, StoredCommit, UnitResult, UnitStatus};
 use mw_projection::ApplyError;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -98,10 +98,13 @@ fn equipment(tx: &Connection, commit: &StoredCommit, stored: &StoredEvent, event
         )?;
         return Ok(());
     }
+    // What people report is no sign of the machine's own.
+    let sign = (commit.head.role == Some(Role::Device)).then_some(at);
     tx.prepare_cached(
-        "UPDATE equipment SET version = ?2, last_signal = max(COALESCE(last_signal, 0), ?3) WHERE id = ?1",
+        "UPDATE equipment SET version = ?2, last_signal = COALESCE(max(COALESCE(last_signal, 0), ?3), last_signal)
+         WHERE id = ?1",
     )?
-    .execute(params![id, version, at])?;
+    .execute(params![id, version, sign])?;
     match event {
         Event::MachineStateChanged(e) => {
             tx.prepare_cached("UPDATE equipment SET state = ?2, since = ?3 WHERE id = ?1")?.execute(params![
@@ -421,14 +424,15 @@ fn take_out(tx: &Connection, unit: &[u8; 16], gone: &ComponentV1, at: i64) -> Re
         .optional()?;
     let Some((n, qty)) = found else { return Ok(()) };
     let left = qty.parse::<Qty>().unwrap_or_default().less(gone.qty);
-    tx.prepare_cached("UPDATE component SET removed_at = ?3 WHERE unit = ?1 AND n = ?2")?
-        .execute(params![unit, n, at])?;
+    let taken = qty.parse::<Qty>().unwrap_or_default().less(left);
+    tx.prepare_cached("UPDATE component SET removed_at = ?3, qty = ?4 WHERE unit = ?1 AND n = ?2")?
+        .execute(params![unit, n, at, taken.to_string()])?;
     if !left.is_zero() {
         tx.prepare_cached(
             "INSERT INTO component SELECT unit, (SELECT max(n) FROM component WHERE unit = ?1) + 1, item, serial, lot,
-                ?3, place, 0, ?4, NULL FROM component WHERE unit = ?1 AND n = ?2",
+                ?3, place, built, added_at, NULL FROM component WHERE unit = ?1 AND n = ?2",
         )?
-        .execute(params![unit, n, left.to_string(), at])?;
+        .execute(params![unit, n, left.to_string()])?;
     }
     Ok(())
 }

@@ -82,9 +82,10 @@ pub async fn unit(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let params = Params::read(query.as_deref(), &["product", "min_position"])?;
-    let id = found(&state, caller.scope(Route::Units)?, &serial, &params).await?;
+    let scope = caller.scope(Route::Units)?;
+    let id = found(&state, scope.clone(), &serial, &params).await?;
     let model = &state.models.production;
-    let (unit, head) = model.query(move |conn, head| Ok((plant::unit(conn, &id)?, head))).await?;
+    let (unit, head) = model.query(move |conn, head| Ok((plant::unit(conn, &scope, &id)?, head))).await?;
     let (version, mut document) = unit.ok_or_else(|| Problem::not_found(format!("there is no unit {serial}")))?;
     document["position"] = json!(head.position);
     tagged(version, &document, &headers)
@@ -106,9 +107,9 @@ pub async fn trace(
     let scope = caller.scope(Route::Units)?;
     // Who worked on it is not for customers.
     let staff = scope.customer.is_none();
-    let id = found(&state, scope, &serial, &params).await?;
+    let id = found(&state, scope.clone(), &serial, &params).await?;
     let model = &state.models.production;
-    let (trace, head) = model.query(move |conn, head| Ok((plant::trace(conn, &id, staff)?, head))).await?;
+    let (trace, head) = model.query(move |conn, head| Ok((plant::trace(conn, &scope, &id, staff)?, head))).await?;
     let mut document = trace.ok_or_else(|| Problem::not_found(format!("there is no unit {serial}")))?;
     document["positions"] = positions(head.position);
     Ok(json_text(document.to_string()))

@@ -3,7 +3,7 @@
 use mw_contract::{AggregateId, Instant, ReferenceKind};
 use mw_policy::Scope;
 use rusqlite::types::Value as Sqlite;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Value, json};
 
 use super::list::Direction;
@@ -139,7 +139,7 @@ pub static STOCK: Table = Table {
     filters: &[
         narrow("item", "s.item", Takes::Codes, "items"),
         narrow("location", "s.location", Takes::Codes, "locations"),
-        narrow("lot", "s.lot", Takes::Codes, "lots"),
+        narrow("lot", "s.lot", Takes::Texts, "lots"),
         narrow("site", "s.site", SITE, "sites"),
     ],
     order: (&["s.item", "s.location"], Direction::Ascending),
@@ -259,7 +259,7 @@ fn seen(sql: &mut Sql, scope: &Scope) {
 }
 
 /// One unit, and its version.
-pub fn unit(conn: &Connection, id: &[u8; 16]) -> rusqlite::Result<Option<(u64, Value)>> {
+pub fn unit(conn: &Connection, scope: &Scope, id: &[u8; 16]) -> rusqlite::Result<Option<(u64, Value)>> {
     let found = conn
         .prepare_cached(
             "SELECT version, site, serial, product, rev, lot, work_order, result, status, customer, shipped_at,
@@ -285,13 +285,19 @@ pub fn unit(conn: &Connection, id: &[u8; 16]) -> rusqlite::Result<Option<(u64, V
         .optional()?;
     let Some((version, mut document)) = found else { return Ok(None) };
     document["counters"] = counters(conn, id)?.into();
-    document["as_built"] = components(conn, id, "built = 1", 0)?.into();
-    document["as_maintained"] = components(conn, id, "removed_at IS NULL", 0)?.into();
+    document["as_built"] = components(conn, scope, id, "built = 1", 0)?.into();
+    document["as_maintained"] = components(conn, scope, id, "removed_at IS NULL", 0)?.into();
     Ok(Some((version, document)))
 }
 
 /// What is in a unit, and what is in that where it is a unit too.
-fn components(conn: &Connection, unit: &[u8; 16], which: &str, depth: usize) -> rusqlite::Result<Vec<Value>> {
+fn components(
+    conn: &Connection,
+    scope: &Scope,
+    unit: &[u8; 16],
+    which: &str,
+    depth: usize,
+) -> rusqlite::Result<Vec<Value>> {
     let mut st = conn.prepare_cached(&format!(
         "SELECT item, serial, lot, qty, place, added_at, removed_at FROM component WHERE unit = ?1 AND {which} ORDER BY n"
     ))?;
@@ -307,21 +313,18 @@ fn components(conn: &Connection, unit: &[u8; 16], which: &str, depth: usize) -> 
         let (Some(item), Some(serial), true) = (c["item"].as_str(), c["serial"].as_str(), depth < DEEPEST) else {
             continue;
         };
-        let inner: Option<[u8; 16]> = conn
-            .prepare_cached("SELECT id FROM product_unit WHERE product = ?1 AND serial = ?2 AND id != ?3")?
-            .query_row(params![item, serial, unit], |r| r.get(0))
-            .optional()?;
+        // Only what the reader may see by itself is opened.
+        let inner = units(conn, scope, serial, Some(item))?.into_iter().map(|(id, _)| id).find(|id| id != unit);
         if let Some(inner) = inner {
-            c["components"] = components(conn, &inner, which, depth + 1)?.into();
+            c["components"] = components(conn, scope, &inner, which, depth + 1)?.into();
         }
     }
     Ok(all)
 }
 
-/// A unit with the order, operations, people and inspections behind it (RM-14, up). `staff`: people
-/// and inspections are shown.
-pub fn trace(conn: &Connection, id: &[u8; 16], staff: bool) -> rusqlite::Result<Option<Value>> {
-    let Some((_, mut document)) = unit(conn, id)? else { return Ok(None) };
+/// A unit with the order, the work and the people behind it (RM-14, up). `staff`: people are shown.
+pub fn trace(conn: &Connection, scope: &Scope, id: &[u8; 16], staff: bool) -> rusqlite::Result<Option<Value>> {
+    let Some((_, mut document)) = unit(conn, scope, id)? else { return Ok(None) };
     let order: Option<(i64, [u8; 16], String)> = conn
         .prepare_cached(
             "SELECT w.seq, w.id, w.number FROM product_unit u JOIN work_order w ON w.id = u.work_order WHERE u.id = ?1",

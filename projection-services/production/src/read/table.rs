@@ -55,6 +55,8 @@ pub enum Takes {
     Reference(ReferenceKind),
     /// Several codes of any form.
     Codes,
+    /// Several texts as people write them, such as lots.
+    Texts,
     /// An instant: this or later.
     From,
     /// An instant: this or earlier.
@@ -153,6 +155,7 @@ impl Narrow {
                     let code = s.parse::<mw_contract::Code>();
                     code.map(|c| Value::Text(c.to_string())).map_err(|_| bad(format!("{s:?} is not a code")))
                 }
+                Takes::Texts => Ok(Value::Text(s.to_owned())),
                 Takes::From | Takes::To => match s.parse::<Instant>() {
                     Ok(t) => Ok(Value::Integer(t.millis())),
                     Err(e) => Err(bad(format!("{s:?} is {e}"))),

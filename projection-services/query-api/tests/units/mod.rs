@@ -50,7 +50,7 @@ async fn as_built_stays_and_a_removed_component_says_when() {
     );
     assert_eq!((&used["items"][1]["serial"], &used["items"][1]["level"]), (&json!("SN-2"), &json!(2)));
     assert!(used["positions"]["production"].is_number());
-    assert_eq!(get(&p, "planner-1", "/v1/where-used/L-7").json()["items"][0]["component"]["qty"], "4");
+    assert_eq!(get(&p, "planner-1", "/v1/where-used/L-7").json()["items"][0]["component"]["qty"], "1");
     let inner = get(&p, "planner-1", "/v1/units/SN-2/trace").json();
     assert_eq!(inner["unit"]["as_maintained"][0]["components"][1]["serial"], "C-12");
 
