@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::enums::Context;
-use crate::ids::{AccountName, CellId, SiteId};
+use crate::ids::{AccountName, CellId, LineId, SiteId};
 
 /// The most bytes a topic or filter may have.
 pub const MAX_BYTES: usize = 200;
@@ -259,6 +259,12 @@ pub fn event(site: &str, aggregate: &str, event_kebab: &str) -> String {
 /// `mw/v1/-/status/{service}`
 pub fn status(service: &str) -> String {
     format!("{ROOT}/{NO_SITE}/status/{service}")
+}
+
+/// `mw/v1/{site}/state/{line}`, or `…/{line}/{cell}`.
+pub fn state(site: &SiteId, line: &LineId, cell: Option<&CellId>) -> String {
+    let line = format!("{ROOT}/{site}/state/{line}");
+    cell.map_or_else(|| line.clone(), |cell| format!("{line}/{cell}"))
 }
 
 #[cfg(test)]

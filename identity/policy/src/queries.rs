@@ -106,6 +106,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Everything: for what the services read for themselves.
+    pub fn everything() -> Scope {
+        Scope { sites: Sites::All, siteless: true, customer: None, own_account_only: false, own_too: true }
+    }
+
     /// Does the scope of `me` hold a thing of this site (`None`: of no site) that `actor` sent or
     /// did? The customer is not part of the answer.
     pub fn sees(&self, me: &AccountName, site: Option<&SiteId>, actor: &AccountName) -> bool {

@@ -16,6 +16,7 @@ pub mod meters;
 mod needs;
 mod presence;
 mod processes;
+mod state;
 pub mod up;
 mod views;
 

@@ -23,7 +23,7 @@ use super::processes::Processes;
 use super::views::{self, Views};
 use super::{
     BROKER, STOP_WITHIN, Signals, broker_config, check_clock, control, devices, end_sessions, ended, link, listen,
-    logging, ops, presence, processes, runtime, say,
+    logging, ops, presence, processes, runtime, say, state,
 };
 use crate::cli::UpArgs;
 use crate::config::{self, ClockStart, Up};
@@ -128,6 +128,9 @@ async fn up(config: Up) -> Result<ExitCode> {
         () = views.caught_up() => {}
         () = signals.stop() => return Ok(ExitCode::SUCCESS),
     }
+    // The broker is in this process, so it is there for as long as this runs.
+    let there = watch::channel(true);
+    let topics = state::start(&data.path("views"), &views, link(&broker, "projections").await?, there.1);
     let api =
         start_api(&config, &data, &identity.login, &services, &production, &views, &managers, &clock, &meters, &tls)?;
 
@@ -162,6 +165,7 @@ async fn up(config: Up) -> Result<ExitCode> {
     let clean = async {
         control.abort();
         listening.abort();
+        topics.abort();
         // Commands that were taken are decided and answered while clients are still connected.
         for (service, _) in &services {
             service.shutdown().await;

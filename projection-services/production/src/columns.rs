@@ -115,6 +115,8 @@ pub enum Kind {
     Instant,
     /// Milliseconds: shown as hours, a decimal string with one digit after the point.
     Hours,
+    /// Milliseconds: shown as whole seconds.
+    Seconds,
     /// Milliseconds: shown as days, a decimal string with one digit after the point.
     Days,
     /// JSON text, shown as it is.
@@ -245,6 +247,7 @@ impl Kind {
             Kind::Int => int().map(|n| n.to_string()),
             Kind::Instant => int().map(|n| Instant::clamped(n).to_string()),
             Kind::Hours => int().map(hours),
+            Kind::Seconds => int().map(|ms| (ms / 1000).to_string()),
             Kind::Days => int().map(days),
             Kind::Json => v.as_str().ok().map(str::to_owned),
             Kind::OperationState => code().and_then(OperationState::from_number).map(|s| s.as_str().to_owned()),
@@ -263,7 +266,7 @@ impl Kind {
         }
         match (self, self.shown(v)) {
             (_, None) => out.extend_from_slice(b"null"),
-            (Kind::Int | Kind::Bool | Kind::Json, Some(s)) => out.extend_from_slice(s.as_bytes()),
+            (Kind::Int | Kind::Seconds | Kind::Bool | Kind::Json, Some(s)) => out.extend_from_slice(s.as_bytes()),
             (Kind::Origin, Some(kind)) => {
                 out.extend_from_slice(b"{\"kind\":");
                 json_text(out, &kind);

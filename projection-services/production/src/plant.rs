@@ -3,6 +3,8 @@
 
 use mw_contract::commit::StoredEvent;
 use mw_contract::event::parts::ComponentV1;
+use mw_contract::event::work_order::UnitGenealogyAmendedV1;
+use mw_contract::ids::unit_id;
 use mw_contract::{AggregateKind, Event, MaterialCondition, Qty, Role, StoredCommit, UnitResult, UnitStatus};
 use mw_projection::ApplyError;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -52,6 +54,11 @@ pub fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
             unit BLOB NOT NULL, n INTEGER NOT NULL, item TEXT NOT NULL, serial TEXT, lot TEXT, qty TEXT NOT NULL,
             place TEXT, built INTEGER NOT NULL, added_at INTEGER NOT NULL, removed_at INTEGER,
             PRIMARY KEY (unit, n)
+         ) STRICT, WITHOUT ROWID;
+         CREATE TABLE amendment (
+            unit BLOB NOT NULL, position INTEGER NOT NULL, at INTEGER NOT NULL, account TEXT NOT NULL,
+            reason TEXT NOT NULL, removed TEXT NOT NULL, added TEXT NOT NULL, applied INTEGER NOT NULL,
+            PRIMARY KEY (unit, position)
          ) STRICT, WITHOUT ROWID;",
     )
 }
@@ -359,10 +366,11 @@ fn unit(tx: &Connection, stored: &StoredEvent, event: &Event) -> Result<(), Appl
             read(tx, id, e.name.as_str(), (&e.value.to_string(), &e.cumulative.to_string()), unit, at)?;
         }
         Event::UnitComponentChanged(e) => {
+            let corrected = corrects(tx, id, &e.removed, &e.added)?;
             for gone in &e.removed {
-                take_out(tx, id, gone, at)?;
+                take_out(tx, id, gone, at, corrected)?;
             }
-            built_in(tx, id, &e.added, false, at)?;
+            built_in(tx, id, &e.added, corrected, at)?;
             if let Some(f) = &e.firmware {
                 tx.prepare_cached("UPDATE product_unit SET firmware = ?2 WHERE id = ?1")?
                     .execute(params![id, f.as_str()])?;
@@ -403,8 +411,45 @@ fn built_in(tx: &Connection, unit: &[u8; 16], all: &[ComponentV1], built: bool, 
     Ok(())
 }
 
-/// The first component that is meant is out; of more than are taken the rest stays, as a row of its own.
-fn take_out(tx: &Connection, unit: &[u8; 16], gone: &ComponentV1, at: i64) -> Result<(), ApplyError> {
+fn listed(all: &[ComponentV1]) -> String {
+    // Components are plain data, which JSON always takes.
+    serde_json::to_string(all).unwrap_or_default()
+}
+
+/// Notes that the order puts right what a unit of it was made of (WO-41).
+pub fn amended(
+    tx: &Connection,
+    commit: &StoredCommit,
+    stored: &StoredEvent,
+    e: &UnitGenealogyAmendedV1,
+) -> Result<(), ApplyError> {
+    tx.prepare_cached("INSERT INTO amendment VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)")?.execute(params![
+        unit_id(&e.product_id, &e.serial).as_bytes(),
+        stored.position.0 as i64,
+        stored.event.occurred_at.millis(),
+        commit.head.account.as_str(),
+        e.reason.as_str(),
+        listed(&e.removed),
+        listed(&e.added),
+    ])?;
+    Ok(())
+}
+
+/// Is this change what an amendment brought to the unit (PM-7)? Then nothing was exchanged: it was
+/// built that way, and was only said wrong.
+fn corrects(tx: &Connection, unit: &[u8; 16], out: &[ComponentV1], new: &[ComponentV1]) -> Result<bool, ApplyError> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE amendment SET applied = 1 WHERE unit = ?1 AND position = (SELECT min(position) FROM amendment
+                WHERE unit = ?1 AND removed = ?2 AND added = ?3 AND applied = 0)",
+        )?
+        .execute(params![unit, listed(out), listed(new)])?;
+    Ok(changed > 0)
+}
+
+/// The first component that is meant is out; of more than are taken the rest stays, as a row of its
+/// own. `corrected`: it never was in.
+fn take_out(tx: &Connection, unit: &[u8; 16], gone: &ComponentV1, at: i64, corrected: bool) -> Result<(), ApplyError> {
     let found: Option<(i64, String)> = tx
         .prepare_cached(
             "SELECT n, qty FROM component WHERE unit = ?1 AND removed_at IS NULL AND item = ?2
@@ -425,8 +470,7 @@ fn take_out(tx: &Connection, unit: &[u8; 16], gone: &ComponentV1, at: i64) -> Re
     let Some((n, qty)) = found else { return Ok(()) };
     let left = qty.parse::<Qty>().unwrap_or_default().less(gone.qty);
     let taken = qty.parse::<Qty>().unwrap_or_default().less(left);
-    tx.prepare_cached("UPDATE component SET removed_at = ?3, qty = ?4 WHERE unit = ?1 AND n = ?2")?
-        .execute(params![unit, n, at, taken.to_string()])?;
+    // The rest first: what is taken may not count as built in any more.
     if !left.is_zero() {
         tx.prepare_cached(
             "INSERT INTO component SELECT unit, (SELECT max(n) FROM component WHERE unit = ?1) + 1, item, serial, lot,
@@ -434,5 +478,8 @@ fn take_out(tx: &Connection, unit: &[u8; 16], gone: &ComponentV1, at: i64) -> Re
         )?
         .execute(params![unit, n, left.to_string()])?;
     }
+    let built = "built = CASE WHEN ?5 THEN 0 ELSE built END";
+    tx.prepare_cached(&format!("UPDATE component SET removed_at = ?3, qty = ?4, {built} WHERE unit = ?1 AND n = ?2"))?
+        .execute(params![unit, n, at, taken.to_string(), corrected])?;
     Ok(())
 }

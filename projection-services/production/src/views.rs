@@ -39,7 +39,7 @@ impl ProductionViews {
     /// The name of the file.
     pub const NAME: &'static str = "production";
     /// Raised with every change of what is written.
-    pub const SCHEMA: u32 = 5;
+    pub const SCHEMA: u32 = 6;
 
     /// With an empty cache.
     pub fn new() -> Self {
@@ -104,6 +104,9 @@ impl Projection for ProductionViews {
                         occurred_at: stored.event.occurred_at,
                         recorded_at: commit.head.recorded_at,
                     };
+                    if let Event::UnitGenealogyAmended(e) = event {
+                        plant::amended(tx, commit, stored, e)?;
+                    }
                     self.work_order(tx, commit, stored.event.stream.id, event, meta)?
                 }
                 _ => {

@@ -318,7 +318,7 @@ fn row(fields: &[Field]) -> Value {
     let mut properties = Map::new();
     for f in fields {
         let kind = match f.kind {
-            Kind::Int => "integer",
+            Kind::Int | Kind::Seconds => "integer",
             Kind::Bool => "boolean",
             Kind::Origin => "object",
             // What a document holds is said by its values.
@@ -333,6 +333,7 @@ fn row(fields: &[Field]) -> Value {
             Kind::Uuid => schema["format"] = json!("uuid"),
             Kind::Instant => schema["format"] = json!("date-time"),
             Kind::State => schema["enum"] = json!(mw_contract::WorkOrderState::ALL),
+            Kind::Seconds => schema["description"] = json!("Whole seconds"),
             Kind::Number | Kind::Hours | Kind::Days => schema["description"] = json!("A decimal number as a string"),
             _ => {}
         }

@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use super::{Alone, run as run_alone, within_reason};
 use crate::cli::ViewsArgs;
 use crate::config;
-use crate::services::Signals;
 use crate::services::needs::{Needs, what};
 use crate::services::views::{self, Readers, Views};
+use crate::services::{Signals, state};
 
 /// How often readiness is looked at: a read model may begin to wait for its log at any time.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -32,12 +32,14 @@ async fn serve(alone: Arc<Alone>, mut signals: Signals, dir: &std::path::Path) -
     }
     let (stop, stopped) = watch::channel(false);
     let views = views::start(dir, readers, &stopped, &alone.meters)?;
+    let topics = state::start(dir, &views, alone.main.clone(), alone.main.connection());
     let watching = tokio::spawn(watch_views(views.clone(), alone.needs.clone()));
     alone.needs.met(what::START);
     alone.say_when_ready();
     signals.stop().await;
     within_reason(async {
         watching.abort();
+        topics.abort();
         stop.send_replace(true);
         views.stopped().await;
     })

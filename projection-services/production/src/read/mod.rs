@@ -15,6 +15,7 @@ pub mod list;
 pub mod outcome;
 pub mod past;
 pub mod plant;
+pub mod state;
 pub mod table;
 pub mod tables;
 

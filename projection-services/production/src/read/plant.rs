@@ -1,5 +1,7 @@
 //! Machines (RM-05), downtime (RM-07), stock, and produced units with what they are made of (RM-14).
 
+use std::collections::BTreeSet;
+
 use mw_contract::{AggregateId, Instant, ReferenceKind};
 use mw_policy::Scope;
 use rusqlite::types::Value as Sqlite;
@@ -43,13 +45,31 @@ pub static EQUIPMENT: Table = Table {
         field("number", "w.number", Kind::Text, true),
         field("op", "s.op", Kind::Int, true),
         field("operator", "s.operator", Kind::Text, true),
+        field(
+            "operators",
+            "(SELECT json_group_array(operator) FROM (SELECT DISTINCT operator FROM session y
+                WHERE y.cell = e.cell AND y.ended_at IS NULL ORDER BY operator))",
+            Kind::Json,
+            false,
+        ),
         field("downtime_id", "d.id", Kind::Uuid, true),
         field("downtime_since", "d.started_at", Kind::Instant, true),
         field("downtime_reason", "d.reason", Kind::Text, true),
+        field("downtime_category", "d.category", Kind::Text, true),
         field(
             "open_alarms",
             "(SELECT count(*) FROM alarm a WHERE a.equipment = e.id AND a.cleared_at IS NULL)",
             Kind::Int,
+            false,
+        ),
+        field(
+            "alarms",
+            "(SELECT json_group_array(json_object('alarm_id', id, 'code', code, 'severity', severity, 'count', count))
+                FROM (SELECT lower(substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-' || substr(h, 13, 4) || '-'
+                    || substr(h, 17, 4) || '-' || substr(h, 21)) AS id, code, severity, count
+                  FROM (SELECT hex(a.id) AS h, a.code, a.severity, a.count FROM alarm a
+                    WHERE a.equipment = e.id AND a.cleared_at IS NULL ORDER BY a.severity DESC, a.raised_at, a.id)))",
+            Kind::Json,
             false,
         ),
         field("last_signal", "e.last_signal", Kind::Instant, true),
@@ -74,7 +94,7 @@ fn machine_states() -> Vec<(String, Sqlite)> {
 /// `GET /v1/downtime`.
 pub static DOWNTIME: Table = Table {
     name: "downtime",
-    from: "downtime d LEFT JOIN work_order w ON w.id = d.work_order",
+    from: "downtime d LEFT JOIN work_order w ON w.id = d.work_order LEFT JOIN equipment e ON e.id = d.equipment",
     only: "1",
     site: "d.site",
     account: None,
@@ -86,7 +106,7 @@ pub static DOWNTIME: Table = Table {
         field("site", "d.site", Kind::Text, false),
         field("start", "d.started_at", Kind::Instant, false),
         field("end", "d.ended_at", Kind::Instant, true),
-        field("duration", "(COALESCE(d.ended_at, max(p.now, d.started_at)) - d.started_at)", Kind::Hours, false),
+        field("duration", "(COALESCE(d.ended_at, max(p.now, d.started_at)) - d.started_at)", Kind::Seconds, false),
         field("reason", "d.reason", Kind::Text, true),
         field("category", "d.category", Kind::Text, true),
         field("planned", "d.planned", Kind::Bool, false),
@@ -101,6 +121,7 @@ pub static DOWNTIME: Table = Table {
         narrow("from", "COALESCE(d.ended_at, p.now)", Takes::From, "still going on then or later"),
         narrow("to", "d.started_at", Takes::To, "began then or earlier"),
         narrow("site", "d.site", SITE, "sites"),
+        narrow("area", "e.area", Takes::Codes, "areas"),
         narrow("line", "d.line", LINE, "lines"),
         narrow("cell", "d.cell", CELL, "cells"),
         narrow("category", "d.category", Takes::Words(categories), "kinds of loss"),
@@ -286,8 +307,22 @@ pub fn unit(conn: &Connection, scope: &Scope, id: &[u8; 16]) -> rusqlite::Result
     let Some((version, mut document)) = found else { return Ok(None) };
     document["counters"] = counters(conn, id)?.into();
     document["as_built"] = components(conn, scope, id, "built = 1", 0)?.into();
+    document["amendments"] = amendments(conn, id)?.into();
     document["as_maintained"] = components(conn, scope, id, "removed_at IS NULL", 0)?.into();
     Ok(Some((version, document)))
+}
+
+/// How what a unit was made of was put right after it was registered (WO-41).
+fn amendments(conn: &Connection, unit: &[u8; 16]) -> rusqlite::Result<Vec<Value>> {
+    conn.prepare_cached("SELECT at, account, reason, removed, added FROM amendment WHERE unit = ?1 ORDER BY position")?
+        .query_map([unit], |r| {
+            let list = |i: usize| -> rusqlite::Result<Value> {
+                Ok(serde_json::from_str(&r.get::<_, String>(i)?).unwrap_or_default())
+            };
+            Ok(json!({"at": instant(r.get(0)?), "account": r.get::<_, String>(1)?, "reason": r.get::<_, String>(2)?,
+            "removed": list(3)?, "added": list(4)?}))
+        })?
+        .collect()
 }
 
 /// What is in a unit, and what is in that where it is a unit too.
@@ -354,21 +389,25 @@ pub fn trace(conn: &Connection, scope: &Scope, id: &[u8; 16], staff: bool) -> ru
 /// are in (RM-14, down). What the scope does not hold is left out.
 pub fn where_used(conn: &Connection, scope: &Scope, what: &str) -> rusqlite::Result<Vec<Value>> {
     let mut all = Vec::new();
-    let mut level = vec![what.to_owned()];
+    // A unit inside another is told by its product too: serial numbers are unique in a product only.
+    let mut level: Vec<(String, Option<String>)> = vec![(what.to_owned(), None)];
+    let mut done: BTreeSet<(String, Option<String>)> = BTreeSet::new();
     for depth in 1..=DEEPEST {
         let mut next = Vec::new();
-        for name in &level {
+        for (name, product) in &level {
             let mut sql = Sql::new(
                 "SELECT u.id, u.serial, u.product, u.customer, u.status, c.item, c.serial, c.lot, c.qty, c.place, c.built,
                     c.added_at, c.removed_at
-                 FROM component c JOIN product_unit u ON u.id = c.unit WHERE (c.serial = ?1 OR c.lot = ?1)",
+                 FROM component c JOIN product_unit u ON u.id = c.unit
+                 WHERE (c.serial = ?1 OR (c.lot = ?1 AND ?2 IS NULL)) AND (?2 IS NULL OR c.item = ?2)",
             );
             sql.bind(name.clone());
+            sql.bind(product.clone());
             seen(&mut sql, scope);
             sql.push(" ORDER BY u.product, u.serial, c.n");
             sql.each(conn, |r| {
                 let text = |i: usize| r.get::<_, Option<String>>(i);
-                next.extend(text(1)?);
+                next.push((r.get::<_, String>(1)?, text(2)?));
                 all.push(json!({"level": depth, "unit_id": id_of(r, 0)?, "serial": text(1)?, "product": text(2)?,
                     "customer": text(3)?, "status": text(4)?, "component": {"item": text(5)?, "serial": text(6)?,
                     "lot": text(7)?, "qty": text(8)?, "position": text(9)?, "as_built": r.get::<_, bool>(10)?,
@@ -376,7 +415,8 @@ pub fn where_used(conn: &Connection, scope: &Scope, what: &str) -> rusqlite::Res
                 Ok(())
             })?;
         }
-        next.retain(|n| n != what && !level.contains(n));
+        done.extend(level);
+        next.retain(|n| !done.contains(n));
         next.sort();
         next.dedup();
         if next.is_empty() {
