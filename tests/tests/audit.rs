@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mw_blackbox::system::Mode;
-use mw_blackbox::{Commands, Ended, SECRET, SITE, System, history, program, story};
+use mw_blackbox::{Commands, Ended, Http, SECRET, SITE, System, history, program, story};
 use serde_json::{Value, json};
 
 /// Runs a story with the planner's, operator's and lead's own clients; gives the replies.
@@ -133,6 +133,11 @@ fn replay_shows_what_is_asked_for_running_and_at_rest() {
     let system = System::demo(dir.path());
     let (first, replies) = run(&system, "RA-");
     let (second, _) = run(&system, "RB-");
+    // What process managers make of the registered units has come to rest too.
+    let http = Http::login(&system, "planner-1");
+    for unit in ["RA", "RB"].iter().flat_map(|p| (1..=3).map(move |n| format!("/v1/units/{p}-000{n}"))) {
+        http.eventually(&unit, |a| a.status == 200);
+    }
     let all = history::all_of(&system, "production", &[]);
     let replay = |more: &[&str]| history::all_of(&system, "production", more);
     let wanted = |keep: &dyn Fn(&Value) -> bool| all.iter().filter(|e| keep(e)).cloned().collect::<Vec<_>>();

@@ -163,3 +163,121 @@ fn operations_are_added_skipped_and_reopened_and_serials_voided() {
         doc["units"].as_array().unwrap().iter().map(|u| json!([u["serial"], u["voided"]])).collect();
     assert_eq!(units, [json!(["Z-1", true]), json!(["Z-2", false])]);
 }
+
+/// Numbers that follow from a seed, the same on every machine.
+struct Dice(u64);
+
+impl Dice {
+    /// One of 0 to `below - 1`.
+    fn roll(&mut self, below: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        u32::try_from((self.0 >> 33) % u64::from(below.max(1))).unwrap()
+    }
+}
+
+/// What a foreman with a sheet of paper would allow: two steps, pieces that go on in batches.
+struct Sheet {
+    most: u32,
+    batch: u32,
+    /// Good and scrap of each report of the first step.
+    reports: Vec<(String, u32, u32)>,
+    second: Option<u32>,
+}
+
+impl Sheet {
+    fn good(&self) -> u32 {
+        self.reports.iter().map(|r| r.1).sum()
+    }
+
+    fn made(&self) -> u32 {
+        self.good() + self.reports.iter().map(|r| r.2).sum::<u32>()
+    }
+}
+
+#[test]
+fn goldens_07_08_09_with_other_numbers_are_what_a_sheet_of_paper_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = System::demo(dir.path());
+    let (mut p, mut l) = people(&system, "dice");
+    let http = Http::login(&system, "planner-1");
+    let (mut accepted, mut refused) = (0, 0);
+    for seed in 1..=6 {
+        let mut dice = Dice(seed);
+        let (planned, tolerance) = (10 * (1 + dice.roll(30)), 10 * dice.roll(2));
+        let batch = 1 + dice.roll(planned / 2);
+        let mut routing = two_steps("transfer_batch");
+        routing["routing"][1]["transfer_batch_qty"] = json!(batch.to_string());
+        routing["over_tolerance_pct"] = json!(tolerance.to_string());
+        let id = started(&mut p, &mut l, planned, routing);
+        let mut sheet = Sheet { most: planned + planned * tolerance / 100, batch, reports: Vec::new(), second: None };
+        for step in 0..25 {
+            let what = format!("seed {seed}, step {step}, {planned} planned, batch {batch}");
+            let (command, so, max) = match (dice.roll(4), sheet.second) {
+                (0 | 1, _) => {
+                    let (good, scrap) = (dice.roll(planned / 3 + 2), dice.roll(3));
+                    if good + scrap == 0 {
+                        continue;
+                    }
+                    let c = story::report(&id, 10, good, scrap);
+                    let left = sheet.most - sheet.made();
+                    if good + scrap <= left {
+                        let report = c["payload"]["report_id"].as_str().unwrap().to_owned();
+                        sheet.reports.push((report, good, scrap));
+                    }
+                    (c, good + scrap <= left, Some(left))
+                }
+                (2, None) => {
+                    let so = sheet.good() >= sheet.batch;
+                    sheet.second = so.then_some(0);
+                    (story::start_operation(&id, 20, "cell-2", &story::new_id()), so, None)
+                }
+                (2, Some(used)) => {
+                    let n = 1 + dice.roll(planned / 3 + 1);
+                    let left = sheet.good() - used;
+                    if n <= left {
+                        sheet.second = Some(used + n);
+                    }
+                    (story::report(&id, 20, n, 0), n <= left, Some(left))
+                }
+                _ => {
+                    let Some(which) = (!sheet.reports.is_empty()).then(|| dice.roll(sheet.reports.len() as u32)) else {
+                        continue;
+                    };
+                    let (report, old, _) = sheet.reports[which as usize].clone();
+                    let new = dice.roll(2 * old + 2);
+                    if new == old {
+                        continue;
+                    }
+                    let (good, made) = (sheet.good() - old + new, sheet.made() - old + new);
+                    let so = good >= sheet.second.unwrap_or(0) && made <= sheet.most;
+                    if so {
+                        sheet.reports[which as usize].1 = new;
+                    }
+                    let payload = json!({"report_id": report, "good": new.to_string(), "reason": "wrong_data",
+                    "scrap": match sheet.reports[which as usize].2 {
+                        0 => json!([]),
+                        n => json!([{"qty": n.to_string(), "reason": "surface"}]),
+                    }});
+                    (story::command("work-order.correct-report", &id, None, payload), so, None)
+                }
+            };
+            if so {
+                l.accepted(&command);
+                accepted += 1;
+            } else {
+                let reply = l.call(&command);
+                assert_eq!(reply["error"]["code"], "GUARD_FAILED", "{what}: {command} was answered {reply}");
+                if let Some(max) = max {
+                    assert_eq!(reply["error"]["details"]["max_allowed"], max.to_string(), "{what}: {reply}");
+                }
+                refused += 1;
+            }
+        }
+        let both = |d: &Value| -> Vec<String> {
+            d["operations"].as_array().unwrap().iter().map(|o| o["good"].as_str().unwrap().to_owned()).collect()
+        };
+        let expected = [sheet.good().to_string(), sheet.second.unwrap_or(0).to_string()];
+        http.eventually(&format!("/v1/work-orders/{id}"), |a| both(&a.json()) == expected);
+    }
+    assert!(accepted > 40 && refused > 15, "{accepted} and {refused}");
+}

@@ -1,7 +1,9 @@
 //! Material, stock, units and machines through the running program: MQTT in, process managers
 //! behind, HTTPS out.
 
-use mw_blackbox::{Commands, Http, System, story};
+use mw_blackbox::mosquitto::Protocol;
+use mw_blackbox::mqtt::Connection;
+use mw_blackbox::{Commands, Http, SECRET, System, story};
 use serde_json::{Value, json};
 
 fn people(system: &System, test: &str) -> (Commands, Commands) {
@@ -131,6 +133,10 @@ fn golden_06_what_comes_after_the_closing_waits_in_the_inbox() {
     assert_eq!(http.get("/v1/inbox?state=dismissed").items().len(), 1);
 }
 
+fn connect(system: &System, account: &str, client_id: &str) -> Connection {
+    Connection::open(system.addr("mqtt"), Protocol::V5, client_id, account, SECRET).unwrap()
+}
+
 #[test]
 fn a_machine_speaks_for_itself_and_its_stop_is_a_downtime() {
     let dir = tempfile::tempdir().unwrap();
@@ -147,9 +153,28 @@ fn a_machine_speaks_for_itself_and_its_stop_is_a_downtime() {
     let cell = |ok: &dyn Fn(&Value) -> bool| {
         http.eventually("/v1/equipment?cell=cell-1", |a| a.items().first().is_some_and(ok)).items().remove(0)
     };
+    // Dashboards hear the state of the cell and of its line: retained, then every change.
+    let mut wall = connect(&system, "lead-1", "wall");
+    assert!(wall.subscribe("mw/v1/plant-1/state/#").unwrap() < 0x80);
+    let mut heard = std::collections::BTreeMap::new();
+    let mut shows = |topic: &str, what: &dyn Fn(&Value) -> bool| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !heard.get(topic).is_some_and(what) {
+            assert!(std::time::Instant::now() < deadline, "{topic}: {:?}", heard.get(topic));
+            let Ok(m) = wall.message(std::time::Duration::from_secs(1)) else { continue };
+            heard.insert(m.topic.clone(), serde_json::from_slice::<Value>(&m.payload).unwrap());
+        }
+    };
+    let (of_cell, of_line) = ("mw/v1/plant-1/state/line-1/cell-1", "mw/v1/plant-1/state/line-1");
+    shows(of_cell, &|c| c["cell"] == "cell-1" && c["state"].is_null());
+    shows("mw/v1/plant-1/state/line-1/cell-2", &|c| c["cell"] == "cell-2");
+    shows(of_line, &|l| l["cells"].as_array().is_some_and(|c| c.len() == 2));
     says("state/machine", "running");
     cell(&|c| c["state"] == "running");
+    shows(of_cell, &|c| c["state"] == "running" && c["position"].is_number());
+    shows(of_line, &|l| l["states"] == json!({"running": 1, "unknown": 1}));
     says("state/machine", r#"{"v":"down"}"#);
+    shows(of_line, &|l| l["down"] == json!(["cell-1"]));
     // The process manager opens a downtime that waits for its reason.
     let down = cell(&|c| c["state"] == "down" && !c["downtime_id"].is_null());
     assert!(down["downtime_reason"].is_null());
@@ -161,6 +186,13 @@ fn a_machine_speaks_for_itself_and_its_stop_is_a_downtime() {
     cell(&|c| c["state"] == "running" && c["downtime_id"].is_null());
     let trail = http.get("/v1/downtime?unclassified=true").items();
     assert_eq!((trail.len(), &trail[0]["cell"]), (1, &json!("cell-1")));
+    shows(of_cell, &|c| c["downtime_id"].is_null() && c["alarms"][0]["code"] == "overheat");
+    // Whoever comes later is told the last of it at once.
+    let mut late = connect(&system, "lead-1", "late");
+    assert!(late.subscribe(of_line).unwrap() < 0x80);
+    let told = late.message(std::time::Duration::from_secs(2)).unwrap();
+    let told: Value = serde_json::from_slice(&told.payload).unwrap();
+    assert_eq!((&told["open_alarms"], &told["down"]), (&json!(1), &json!([])));
 }
 
 #[test]

@@ -19,6 +19,8 @@ use crate::watch::Watch;
 
 /// Commands on their way to a decision; more wait, and the bus with them.
 const IN_FLIGHT: usize = 256;
+/// The least time between two reads of the log, which then bring more commits each.
+const GATHER: Duration = Duration::from_millis(25);
 /// How often it is looked for what had to wait and who is silent.
 const TICK: Duration = Duration::from_secs(1);
 /// Commits read from the log at once.
@@ -89,12 +91,20 @@ impl Feed {
         r.watch.listening_since(r.feed.clock.now());
         r.feed.bus.subscribe(&format!("{ROOT}/+/dev/#")).await?;
         let mut tick = tokio::time::interval(TICK);
+        let mut not_before = tokio::time::Instant::now();
         loop {
             let (bus, log, seen) = (r.feed.bus.clone(), r.feed.log.clone(), r.seen);
+            let grown = async {
+                tokio::time::sleep_until(not_before).await;
+                log.wait(seen).await
+            };
             tokio::select! {
                 message = bus.recv() => r.heard(message?).await,
-                grown = log.wait(seen) => match grown {
-                    Ok(()) => r.catch_up().await,
+                grown = grown => match grown {
+                    Ok(()) => {
+                        r.catch_up().await;
+                        not_before = tokio::time::Instant::now() + GATHER;
+                    }
                     // It is asked again with the next tick.
                     Err(_) => { tick.tick().await; }
                 },

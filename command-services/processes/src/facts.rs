@@ -2,7 +2,7 @@
 //! the event.
 
 use mw_contract::reference::{Document, catalogues};
-use mw_contract::{AggregateId, AggregateKind, Event, Instant, Qty, ReferenceKind, SiteId};
+use mw_contract::{AggregateId, AggregateKind, Event, EventType, Instant, Qty, ReferenceKind, SiteId};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
@@ -17,7 +17,9 @@ CREATE TABLE work_order (
     state TEXT NOT NULL,
     completed_at INTEGER,
     completed_by TEXT,
-    document TEXT NOT NULL
+    document TEXT,
+    created BLOB,
+    schema INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE session (
     id TEXT PRIMARY KEY,
@@ -67,12 +69,16 @@ pub struct Session {
 /// The order of that id.
 pub fn order(tx: &Connection, id: AggregateId) -> rusqlite::Result<Option<Order>> {
     let read = |r: &rusqlite::Row<'_>| {
-        let document: String = r.get(5)?;
+        let document = match r.get::<_, Option<String>>(5)? {
+            Some(text) => serde_json::from_str(&text).ok(),
+            None => created(r.get(7)?, r.get_ref(6)?.as_blob()?),
+        };
         Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)?, r.get(2)?, r.get::<_, Option<i64>>(3)?, r.get(4)?, document))
     };
     let found = tx
         .prepare_cached(
-            "SELECT site, version, state, completed_at, completed_by, document FROM work_order WHERE id = ?1",
+            "SELECT site, version, state, completed_at, completed_by, document, created, schema FROM work_order
+             WHERE id = ?1",
         )?
         .query_row([id.to_string()], read)
         .optional()?;
@@ -84,9 +90,17 @@ pub fn order(tx: &Connection, id: AggregateId) -> rusqlite::Result<Option<Order>
             state,
             completed_at: completed_at.map(Instant::clamped),
             completed_by,
-            document: serde_json::from_str(&document).ok()?,
+            document: document?,
         })
     }))
+}
+
+/// The document of an order that nothing but its creation is known of.
+fn created(schema: u16, payload: &[u8]) -> Option<Value> {
+    let mut document = Event::decode(EventType::WorkOrderCreated.as_str(), schema, payload).ok()?.data();
+    // Sealed text is not copied, and what is not there needs no place.
+    document.as_object_mut()?.retain(|name, v| name != "note" && !v.is_null());
+    Some(document)
 }
 
 /// The session of that id.
@@ -150,7 +164,7 @@ fn state(tx: &Connection, cx: &Cx<'_>, state: &str) -> rusqlite::Result<()> {
 fn edit(tx: &Connection, id: AggregateId, f: impl FnOnce(&mut Value)) -> rusqlite::Result<()> {
     if let Some(mut o) = order(tx, id)? {
         f(&mut o.document);
-        tx.prepare_cached("UPDATE work_order SET document = ?2 WHERE id = ?1")?
+        tx.prepare_cached("UPDATE work_order SET document = ?2, created = NULL WHERE id = ?1")?
             .execute([id.to_string(), o.document.to_string()])?;
     }
     Ok(())
@@ -170,14 +184,21 @@ fn begun(cx: &Cx<'_>, id: &str, op: u16, cell: &str) -> rusqlite::Result<()> {
 /// Keeps what an event says.
 pub fn on(cx: &Cx<'_>, event: &Event) -> rusqlite::Result<()> {
     let tx = cx.tx;
-    let data = event.data();
+    // Most events say nothing that is kept.
+    let data = || event.data();
     match event {
         Event::WorkOrderCreated(e) => {
-            let mut document = data;
-            // Sealed text is not copied.
-            document["note"] = Value::Null;
-            tx.prepare_cached("INSERT OR REPLACE INTO work_order VALUES (?1, ?2, 1, 'draft', NULL, NULL, ?3)")?
-                .execute([cx.aggregate().to_string(), e.site_id.to_string(), document.to_string()])?;
+            // Many drafts are made, and nothing is asked of one: it is kept as it is stored.
+            let stored = &cx.event.event;
+            tx.prepare_cached(
+                "INSERT OR REPLACE INTO work_order VALUES (?1, ?2, 1, 'draft', NULL, NULL, NULL, ?3, ?4)",
+            )?
+            .execute(params![
+                cx.aggregate().to_string(),
+                e.site_id.as_str(),
+                stored.payload,
+                stored.schema
+            ])?;
         }
         Event::WorkOrderAmended(e) => edit(tx, cx.aggregate(), |d| {
             for (field, change) in &e.changed {
@@ -187,31 +208,36 @@ pub fn on(cx: &Cx<'_>, event: &Event) -> rusqlite::Result<()> {
                     d[field] = change.new.clone().map_or(Value::Null, Value::String);
                 }
             }
+            let mut data = data();
             for part in ["bom", "routing"] {
                 if !data[part].is_null() {
-                    d[part] = data[part].clone();
+                    d[part] = data[part].take();
                 }
             }
         })?,
-        Event::WorkOrderPlanned(_) => edit(tx, cx.aggregate(), |d| d["line_id"] = data["line_id"].clone())?,
+        Event::WorkOrderPlanned(_) => edit(tx, cx.aggregate(), |d| d["line_id"] = data()["line_id"].clone())?,
         Event::WorkOrderRescheduled(_) => edit(tx, cx.aggregate(), |d| {
-            if !data["new"]["line_id"].is_null() {
-                d["line_id"] = data["new"]["line_id"].clone();
+            let line = data()["new"]["line_id"].take();
+            if !line.is_null() {
+                d["line_id"] = line;
             }
         })?,
-        Event::WorkOrderQuantityChanged(_) => edit(tx, cx.aggregate(), |d| d["planned_qty"] = data["new_qty"].clone())?,
-        Event::WorkOrderDueDateChanged(_) => edit(tx, cx.aggregate(), |d| d["due_at"] = data["new"].clone())?,
-        Event::WorkOrderPriorityChanged(_) => edit(tx, cx.aggregate(), |d| d["priority"] = data["new"].clone())?,
+        Event::WorkOrderQuantityChanged(_) => {
+            edit(tx, cx.aggregate(), |d| d["planned_qty"] = data()["new_qty"].clone())?
+        }
+        Event::WorkOrderDueDateChanged(_) => edit(tx, cx.aggregate(), |d| d["due_at"] = data()["new"].clone())?,
+        Event::WorkOrderPriorityChanged(_) => edit(tx, cx.aggregate(), |d| d["priority"] = data()["new"].clone())?,
         Event::WorkOrderReleased(_) => {
+            let mut data = data();
             edit(tx, cx.aggregate(), |d| {
-                d["bom"] = data["bom"].clone();
-                d["routing"] = data["routing"].clone();
+                d["bom"] = data["bom"].take();
+                d["routing"] = data["routing"].take();
             })?;
             state(tx, cx, "active")?;
         }
         Event::OperationAdded(_) => edit(tx, cx.aggregate(), |d| {
             if let Some(steps) = d["routing"].as_array_mut() {
-                steps.push(data["operation"].clone());
+                steps.push(data()["operation"].clone());
             }
         })?,
         Event::WorkOrderReleaseRevoked(_) => state(tx, cx, "draft")?,

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use mw_contract::{CommandId, CommitNumber, Head};
 use mw_log::LogReader;
+use mw_log::quiet::{self, GivesWay};
 use mw_runtime::{Bus, Clock, Outbound};
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use crate::{Metrics, ProcessError, Store};
@@ -22,6 +22,8 @@ use crate::{Metrics, ProcessError, Store};
 const BATCH: usize = 500;
 /// Commands that are on their way at once.
 const IN_FLIGHT: usize = 64;
+/// The least time between two transactions under load, which then hold more commits each.
+const GATHER: Duration = Duration::from_millis(25);
 /// How often timers and repeats are looked at: the clock of a demonstration may be moved any time.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long after a failed read the log is asked again.
@@ -104,10 +106,11 @@ pub fn start(parts: Parts) -> (Handle, Service) {
     (Handle(seen), Service { parts, progress, sent: HashMap::new() })
 }
 
+/// On a thread that gives way: what follows from a command must not stand before the next one.
 async fn blocking<T: Send + 'static>(
     f: impl FnOnce() -> Result<T, ProcessError> + Send + 'static,
 ) -> Result<T, ProcessError> {
-    spawn_blocking(f).await.map_err(|_| ProcessError::Interrupted)?
+    quiet::run("processes", GivesWay::Later, f).await.ok_or(ProcessError::Interrupted)?
 }
 
 impl Service {
@@ -144,6 +147,7 @@ impl Service {
         }
         self.progress.send_modify(|p| p.live = true);
         tracing::info!(commit = %store.head(), "the process managers follow the log");
+        let mut not_before = Instant::now();
         loop {
             let now = self.parts.clock.now();
             let (s, fired) = blocking(move || store.fire(now, BATCH).map(|n| (store, n))).await?;
@@ -161,7 +165,13 @@ impl Service {
                     self.in_trouble(&e.to_string()).await;
                 }
             }
+            // Under load a few more milliseconds make one transaction of many; what lies behind has no time.
+            let behind = self.parts.reader.known_head().commit.0.saturating_sub(store.head().0);
+            if behind < BATCH as u64 {
+                tokio::time::sleep_until(not_before).await;
+            }
             store = self.follow(store).await?;
+            not_before = Instant::now() + GATHER;
         }
     }
 

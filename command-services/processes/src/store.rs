@@ -13,7 +13,7 @@ use crate::{ACCOUNT, ProcessError, facts, managers, timers};
 
 /// Raised with every change of tables or of what follows from an event; a file of another version
 /// is built again.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 3;
 
 const CHECKPOINT: &str = "CREATE TABLE checkpoint (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -62,7 +62,10 @@ impl Store {
         conn.busy_timeout(std::time::Duration::from_secs(5))?;
         conn.set_prepared_statement_cache_capacity(128);
         let _: String = conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0))?;
-        conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;")?;
+        // What a power loss takes from the end follows from the log again, under the same command ids.
+        conn.execute_batch(
+            "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY;",
+        )?;
         Ok(conn)
     }
 

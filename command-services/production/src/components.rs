@@ -57,3 +57,35 @@ impl ComponentFacts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{World, planner, system, unit};
+    use mw_contract::{ItemId, Text, stock_id};
+    use serde_json::json;
+
+    #[test]
+    fn whatever_names_a_serial_number_makes_it_known() {
+        let mut w = World::new();
+        let motor: ItemId = "motor".parse().unwrap();
+        let unknown = |w: &World, item: &ItemId, s: &str| w.facts.components.is_unknown(item, &Text::new(s).unwrap());
+        assert!(!unknown(&w, &motor, "M-1"), "of an item without any nothing is unknown");
+        let store = stock_id(&motor, &"store".parse().unwrap(), None);
+        let at = |more: serde_json::Value| {
+            let mut p = json!({"item_id": "motor", "location": "store"});
+            p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            p
+        };
+        let back = at(json!({"qty": 1, "serials": ["M-1"]}));
+        w.run(&system(), "stock.return", store, back).unwrap();
+        assert!(!unknown(&w, &motor, "M-1") && unknown(&w, &motor, "M-2"));
+        let counted = at(json!({"on_hand": 2, "reason": "counted", "serials": ["M-1", "M-2"]}));
+        w.run(&planner(), "stock.adjust", store, counted).unwrap();
+        assert!(!unknown(&w, &motor, "M-2") && unknown(&w, &motor, "M-3"));
+        // What was made here can be a component too.
+        let pump: ItemId = "pump-200".parse().unwrap();
+        w.shipped_pump("P-1");
+        assert!(!unknown(&w, &pump, "P-1") && unknown(&w, &pump, "P-2"));
+        assert_eq!(w.state(unit("P-1")).unit().unwrap().serial.as_str(), "P-1");
+    }
+}

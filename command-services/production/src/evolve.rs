@@ -551,4 +551,30 @@ mod tests {
         w.given(id, SerialsAllocatedV1 { serials });
         assert_eq!(w.order(id).free_serials.iter().map(|s| s.as_str()).collect::<Vec<_>>(), ["S-2"]);
     }
+
+    #[test]
+    fn what_a_split_takes_along_is_not_free_in_the_order_it_came_from() {
+        let mut w = World::new();
+        let id = w.pump(5);
+        w.release(id);
+        let serials = ["S-1", "S-2", "S-3"].map(|s| Text::new(s).unwrap()).to_vec();
+        w.given(id, SerialsAllocatedV1 { serials });
+        let part = json!({"work_order_id": crate::fixture::id(901), "qty": 2, "serials": ["S-1", "S-3"]});
+        w.planner("work-order.split", id, json!({"parts": [part], "reason": "capacity"})).unwrap();
+        assert_eq!(w.order(id).free_serials.iter().map(|s| s.as_str()).collect::<Vec<_>>(), ["S-2"]);
+    }
+
+    #[test]
+    fn what_somebody_wrote_beside_scrap_is_in_the_event_and_not_carried_about() {
+        let mut w = World::new();
+        let id = w.running_bracket(5);
+        let scrap = json!([{"reason": "dimension", "qty": 1, "note": "the blade is worn"}]);
+        let p = json!({"op": 10, "report_id": crate::fixture::e(1), "good": 1, "scrap": scrap});
+        let d = w.lead("work-order.report-quantity", id, p).unwrap();
+        assert!(
+            crate::fixture::data(&d, 0)["scrap"][0]["note"].is_object()
+                || crate::fixture::data(&d, 0)["scrap"][0]["note"].is_string()
+        );
+        assert!(w.order(id).reports.values().all(|r| r.says.scrap[0].note.is_none()));
+    }
 }

@@ -186,6 +186,23 @@ mod tests {
             "severity": 3, "description": "scratched", "detected_at_stage": "incoming"});
         w.lead("work-order.raise-nonconformance", id, ncr).unwrap();
         assert_eq!(of(&w, 20, false, true), Readiness::Waiting, "pieces are set apart");
+        // Pieces that are set apart stop their operation; those of another one, or free to use, do not.
+        for (n, op, contain, expected) in
+            [(1, 10, true, Readiness::Ready), (2, 20, false, Readiness::Ready), (3, 20, true, Readiness::Waiting)]
+        {
+            let mut order = w.order(id).clone();
+            let ncr = crate::quality::Ncr {
+                op: Some(op),
+                qty: mw_contract::Qty::whole(1),
+                severity: 3,
+                defect: "surface".parse().unwrap(),
+                contain,
+                stands: crate::quality::NcrState::Open,
+            };
+            order.quality.ncrs.clear();
+            order.quality.ncrs.insert(crate::fixture::e(n).parse().unwrap(), ncr);
+            assert_eq!(readiness(&order, order.operation(20).unwrap(), false, false), expected, "{op} {contain}");
+        }
     }
 
     #[test]

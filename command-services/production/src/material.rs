@@ -116,7 +116,8 @@ impl Material {
     /// How much of a line's own item a quantity of another one stands for.
     pub fn worth(&self, line_no: u16, item: &ItemId, qty: Qty) -> Qty {
         match self.substitutes.get(&(line_no, item.clone())) {
-            Some(s) if !s.ratio.is_zero() => {
+            // Of a ratio of nothing there is no quotient, and it stands for itself.
+            Some(s) => {
                 let worth = qty.decimal().checked_div(s.ratio.decimal()).map(|d| d.round_dp(6));
                 worth.and_then(|d| Qty::new(d).ok()).unwrap_or(qty)
             }
@@ -317,5 +318,42 @@ mod tests {
         taken.take(Portion { qty: Qty::whole(4), ..any });
         assert_eq!(taken.on_floor(any), Qty::whole(2));
         assert_eq!(taken.floor.len(), 1, "the first lot is gone");
+    }
+
+    #[test]
+    fn pieces_with_serial_numbers_are_taken_by_name() {
+        let mut w = World::new();
+        let id = w.with_motors(&["M-1", "M-2", "M-3"]);
+        let line = w.order(id).material.line(1);
+        let motor = "motor".parse().unwrap();
+        let named = |names: &[&str]| names.iter().map(|n| Text::new(n).unwrap()).collect::<Vec<Text<60>>>();
+        let (two, other) = (named(&["M-1", "M-9"]), "sheet".parse().unwrap());
+        let portion = Portion { item_id: &motor, qty: Qty::whole(2), lot: None, serials: &two };
+        assert_eq!(line.on_floor(portion), Qty::whole(1));
+        assert_eq!(line.on_floor(Portion { item_id: &other, ..portion }), Qty::ZERO, "the number of another item");
+        let (mut taken, out) = (line, named(&["M-1", "M-3"]));
+        taken.take(Portion { serials: &out, ..portion });
+        assert_eq!(taken.floor[0].qty, Qty::whole(1));
+        assert!(taken.floor[0].serials.iter().eq(&named(&["M-2"])));
+    }
+
+    #[test]
+    fn a_request_waits_until_each_of_its_lines_has_its_answer_and_nothing_is_kept_for_what_is_over() {
+        let mut w = World::new();
+        let bom = json!([{"line_no": 1, "item_id": "sheet", "qty_per_unit": 1},
+            {"line_no": 2, "item_id": "screw", "qty_per_unit": 1}]);
+        let id = w.bracket_with(5, json!({"bom": bom}));
+        w.release(id);
+        let lines = json!([{"line_no": 1, "qty": 3}, {"line_no": 2, "qty": 4}]);
+        w.lead("work-order.request-material", id, json!({"request_id": e(1), "lines": lines})).unwrap();
+        let reserved = json!([{"line_no": 1, "qty": 3, "location": "store", "reservation_id": e(2)}]);
+        let answer = json!({"request_id": e(1), "reserved": reserved});
+        w.run(&crate::fixture::system(), "work-order.confirm-reservation", id, answer).unwrap();
+        let m = &w.order(id).material;
+        assert_eq!(m.requests.values().flatten().collect::<Vec<_>>(), [(&2, &Qty::whole(4))]);
+        assert_eq!(m.reserved(1), Qty::whole(3));
+        w.planner("work-order.cancel", id, json!({"reason": "no_demand"})).unwrap();
+        let m = &w.order(id).material;
+        assert!(m.requests.is_empty() && m.reservations.is_empty());
     }
 }

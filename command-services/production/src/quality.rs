@@ -169,3 +169,102 @@ pub fn first_piece_is_missing(order: &WorkOrder, op: &Operation) -> bool {
     };
     !order.quality.inspections.iter().rfind(counts).is_some_and(|i| i.passed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::World;
+    use mw_contract::InspectionKind as Kind;
+
+    fn looked(op: Option<u16>, kind: Kind, passed: bool, sample_size: u32, serials: &[&str]) -> Inspection {
+        Inspection {
+            id: EntityId(uuid::Uuid::nil()),
+            op,
+            kind,
+            passed,
+            sample_size,
+            serials: serials.iter().map(|s| Text::new(s).unwrap()).collect(),
+            at: crate::fixture::t0(),
+        }
+    }
+
+    /// Is operation 10 inspected, with this plan and after these looks at it?
+    fn inspected(order: &WorkOrder, plan: InspectionPlan, looks: &[Inspection]) -> bool {
+        let mut o = order.clone();
+        o.quality.inspections = looks.to_vec();
+        let mut op = o.operations[0].clone();
+        op.inspection = plan;
+        is_inspected(&o, &op)
+    }
+
+    #[test]
+    fn each_plan_has_the_inspections_that_count_for_it() {
+        let mut w = World::new();
+        let id = w.running_bracket(5);
+        w.good(id, 10, 3);
+        let order = w.order(id).clone();
+        let all = [Kind::FirstPiece, Kind::InProcess, Kind::Final, Kind::ReInspection];
+        for (plan, counts) in [
+            (InspectionPlan::None, [true; 4]),
+            (InspectionPlan::FirstPiece, [true, false, false, true]),
+            (InspectionPlan::Sampling, [false, true, true, true]),
+            (InspectionPlan::Each, [false, true, true, true]),
+            (InspectionPlan::Final, [false, false, true, true]),
+        ] {
+            for (kind, counts) in all.into_iter().zip(counts) {
+                assert_eq!(
+                    inspected(&order, plan, &[looked(Some(10), kind, true, 3, &[])]),
+                    counts,
+                    "{plan:?} {kind:?}"
+                );
+                assert_eq!(inspected(&order, plan, &[looked(None, kind, true, 3, &[])]), counts, "of the whole order");
+            }
+            let none = plan == InspectionPlan::None;
+            assert_eq!(inspected(&order, plan, &[]), none);
+            assert_eq!(inspected(&order, plan, &[looked(Some(20), Kind::ReInspection, true, 3, &[])]), none);
+            // The last one decides.
+            let (good, bad) = (
+                looked(Some(10), Kind::ReInspection, true, 3, &[]),
+                looked(Some(10), Kind::ReInspection, false, 3, &[]),
+            );
+            assert_eq!(inspected(&order, plan, &[good.clone(), bad.clone()]), none);
+            assert!(inspected(&order, plan, &[bad, good]));
+        }
+    }
+
+    #[test]
+    fn each_means_as_many_as_are_good_or_every_good_unit_by_its_number() {
+        let mut w = World::new();
+        let id = w.running_bracket(5);
+        w.good(id, 10, 3);
+        let order = w.order(id).clone();
+        let look = |n| looked(Some(10), Kind::InProcess, true, n, &[]);
+        assert!(!inspected(&order, InspectionPlan::Each, &[look(2)]));
+        assert!(inspected(&order, InspectionPlan::Each, &[look(2), look(1)]));
+        assert!(inspected(&order, InspectionPlan::Sampling, &[look(1)]), "of a sample that is enough");
+
+        let id = w.pump(4);
+        w.release(id);
+        w.start(&crate::fixture::lead(), id, 10, "cell-1");
+        w.good(id, 10, 3);
+        for (serial, result) in [("S-1", "good"), ("S-2", "scrap"), ("S-3", "good")] {
+            let p = serde_json::json!({"serial": serial, "op": 10, "result": result});
+            w.lead("work-order.register-unit", id, p).unwrap();
+        }
+        let order = w.order(id).clone();
+        assert_eq!(order.tracking, Tracking::Serial);
+        let look = |passed, serials: &[&str]| looked(Some(10), Kind::InProcess, passed, 9, serials);
+        assert!(!inspected(&order, InspectionPlan::Each, &[look(true, &["S-1"])]), "S-3 was not looked at");
+        assert!(inspected(&order, InspectionPlan::Each, &[look(true, &["S-1"]), look(true, &["S-3"])]));
+        let (failed, other) = (look(false, &["S-1"]), look(true, &["S-3"]));
+        assert!(!inspected(&order, InspectionPlan::Each, &[look(true, &["S-1"]), failed, other]), "S-1 failed later");
+        // A good one of another operation, and one that was voided, are not asked for.
+        let mut elsewhere = order.clone();
+        let key = Text::new("S-3").unwrap();
+        elsewhere.units.get_mut(&key).unwrap().op = 20;
+        assert!(inspected(&elsewhere, InspectionPlan::Each, &[look(true, &["S-1"])]));
+        let mut voided = order;
+        voided.units.get_mut(&key).unwrap().voided = true;
+        assert!(inspected(&voided, InspectionPlan::Each, &[look(true, &["S-1"])]));
+    }
+}

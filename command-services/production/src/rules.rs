@@ -356,3 +356,29 @@ pub fn need_cell(facts: &Production, site: &SiteId, cell: &CellId, field: &str) 
         None => Err(Rejection::not_found(format!("{site} has no cell {cell} in use")).at(field)),
     }
 }
+
+#[cfg(test)]
+mod condition_tests {
+    use crate::fixture::{World, actor, operator};
+    use mw_contract::decide::Allowance;
+    use mw_contract::{ErrorCode, Role};
+    use serde_json::json;
+
+    #[test]
+    fn a_refusal_says_under_which_condition_the_role_may() {
+        let mut w = World::new();
+        let id = w.running_bracket(5);
+        let session = w.order(id).operations[0].sessions[0].session_id;
+        let p = json!({"op": 10, "session_id": session, "reason": "break"});
+        for (who, why) in [
+            (operator("operator-2"), "only for your own sessions and reports"),
+            (actor("operator-2", &[(Role::Operator, Allowance::Setting)]), "only where the site's settings allow it"),
+            (actor("cell-9", &[(Role::Device, Allowance::OwnCell)]), "only at its own cell"),
+            (actor("lead-2", &[(Role::LineLead, Allowance::FourEyes)]), "only with a second person's approval"),
+        ] {
+            let refused = w.ask(&who, "work-order.pause-operation", id, p.clone()).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::Forbidden);
+            assert!(refused.message.contains(why), "{}", refused.message);
+        }
+    }
+}

@@ -228,6 +228,17 @@ pub fn matches(filter: &str, topic: &str) -> bool {
     }
 }
 
+/// The topics that clients use: a name, the address with its parameters in braces, what is said there.
+pub const ADDRESSES: [(&str, &str, &str); 7] = [
+    ("command", "mw/v1/{site}/cmd/{account}/{context}", "Commands of an account to the service of a context"),
+    ("reply", "mw/v1/{site}/rsp/{account}", "Replies to an account, here or below"),
+    ("event", "mw/v1/{site}/evt/{aggregate}/{event}", "What happened, after it is on stable storage"),
+    ("device", "mw/v1/{site}/dev/{cell}/{channel}/{name}", "What the machine of a cell says"),
+    ("line-state", "mw/v1/{site}/state/{line}", "What the cells of a line do; retained"),
+    ("cell-state", "mw/v1/{site}/state/{line}/{cell}", "What a cell does; retained"),
+    ("status", "mw/v1/-/status/{service}", "How a service is; retained, with a last will"),
+];
+
 /// `mw/v1/{site}/cmd/{account}/{context}`
 pub fn command(site: &str, account: &AccountName, context: Context) -> String {
     format!("{ROOT}/{site}/cmd/{account}/{context}")
@@ -313,5 +324,25 @@ mod tests {
         assert!(!matches("#", "$SYS/x"));
         assert!(matches("a/#", "a"));
         assert!(!matches("a/+", "a"));
+    }
+
+    #[test]
+    fn every_address_is_a_topic_of_the_product() {
+        for (name, address, _) in ADDRESSES {
+            let filled = [
+                ("{context}", "production"),
+                ("{channel}", "state"),
+                ("{account}", "planner-1"),
+                ("{service}", "production"),
+                ("{aggregate}", "work-order"),
+                ("{event}", "work-order-released"),
+                ("{site}", "plant-1"),
+                ("{cell}", "cell-1"),
+                ("{line}", "line-1"),
+                ("{name}", "strokes"),
+            ];
+            let topic = filled.iter().fold(address.to_owned(), |t, (what, with)| t.replace(what, with));
+            assert!(Topic::parse(&topic).is_some(), "{name}: {topic}");
+        }
     }
 }

@@ -136,6 +136,7 @@ pub enum Kind {
 }
 
 /// A field of the list.
+#[derive(Clone, Copy)]
 pub struct Field {
     /// Its name in JSON, in CSV and in `sort`.
     pub name: &'static str,

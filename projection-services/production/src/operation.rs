@@ -18,19 +18,26 @@ pub struct Operation {
     pub step: RoutingOperationV1,
     /// `pending`, `running`, `paused`, `completed` or `skipped`; `ready` is computed on reading.
     pub state: OperationState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_start: Option<Instant>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_end: Option<Instant>,
     pub good: Qty,
     pub scrap: Qty,
     pub rework_open: Qty,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Instant>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Instant>,
     /// Sessions that run now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<EntityId>,
     /// Who should do it.
     pub assigned: BTreeSet<AccountName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crew: Option<Text<40>>,
     /// Known once it is completed: running, setting up, labour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<(Seconds, Seconds, Seconds)>,
 }
 

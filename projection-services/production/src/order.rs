@@ -30,6 +30,7 @@ pub struct Header {
     pub number: Text<20>,
     pub order_type: OrderType,
     pub product: ProductId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rev: Option<Text<20>>,
     pub tracking: Tracking,
     pub planned_qty: Qty,
@@ -37,27 +38,40 @@ pub struct Header {
     pub due_at: Instant,
     pub priority: u8,
     pub site: SiteId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<LineId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_start: Option<Instant>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_end: Option<Instant>,
     pub over_tolerance_pct: Percent,
     pub under_tolerance_pct: Percent,
     pub replace_scrap: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sales_order_ref: Option<Text<40>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer: Option<CustomerId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_work_order_id: Option<AggregateId>,
     pub origin_kind: OriginKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin_id: Option<Text<60>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bom_ref: Option<Code>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing_ref: Option<Code>,
     pub state: WorkOrderState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actual_start: Option<Instant>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actual_end: Option<Instant>,
     pub short_closed: bool,
     pub good: Qty,
     pub scrap: Qty,
     pub rework_open: Qty,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<ReasonCode>,
 }
 
@@ -74,20 +88,29 @@ pub struct Order {
     pub created_at: Instant,
     pub updated_at: Instant,
     pub header: Header,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<Operation>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bom: Vec<BomLineV1>,
     /// What happened to the material of each BOM line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub materials: Vec<MaterialLine>,
     /// Reservations that stock still holds for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reservations: Vec<Reservation>,
     /// Items that may stand in for others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub substitutes: Vec<Substitute>,
     /// Nonconformances that are not closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_ncrs: Vec<EntityId>,
     /// Parts of it that became orders of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub splits: Vec<Split>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
     /// Assigned to the order as a whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lots: Vec<Lot>,
     /// 1, and one more with each reopening.
     pub cycle: u16,

@@ -5,7 +5,7 @@ use mw_contract::commit::StoredEvent;
 use mw_contract::event::parts::ComponentV1;
 use mw_contract::event::work_order::UnitGenealogyAmendedV1;
 use mw_contract::ids::unit_id;
-use mw_contract::{AggregateKind, Event, MaterialCondition, Qty, Role, StoredCommit, UnitResult, UnitStatus};
+use mw_contract::{AggregateKind, Event, MaterialCondition, Qty, Role, Sealed, StoredCommit, UnitResult, UnitStatus};
 use mw_projection::ApplyError;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -17,12 +17,12 @@ pub fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
         "CREATE TABLE equipment (
             id BLOB PRIMARY KEY, version INTEGER NOT NULL, site TEXT NOT NULL, area TEXT, line TEXT NOT NULL,
             cell TEXT NOT NULL, name TEXT, class TEXT, state TEXT, since INTEGER, maintenance INTEGER NOT NULL,
-            last_signal INTEGER
+            maintenance_reason TEXT, maintenance_until INTEGER, last_signal INTEGER
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE alarm (
             equipment BLOB NOT NULL, id BLOB NOT NULL, code TEXT NOT NULL, severity INTEGER NOT NULL,
             raised_at INTEGER NOT NULL, count INTEGER NOT NULL, acknowledged_by TEXT, cleared_at INTEGER,
-            PRIMARY KEY (equipment, id)
+            text_key BLOB, text BLOB, PRIMARY KEY (equipment, id)
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE counter (
             owner BLOB NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, cumulative TEXT NOT NULL, unit TEXT,
@@ -91,8 +91,8 @@ fn equipment(tx: &Connection, commit: &StoredCommit, stored: &StoredEvent, event
     let (at, version) = (stored.event.occurred_at.millis(), stored.event.version.0 as i64);
     let who = commit.head.account.as_str();
     if let Event::EquipmentRegistered(e) = event {
-        tx.prepare_cached("INSERT INTO equipment VALUES (?1,?2,?3,?4,?5,?6,?7,?8,NULL,NULL,0,NULL)")?.execute(
-            params![
+        tx.prepare_cached("INSERT INTO equipment VALUES (?1,?2,?3,?4,?5,?6,?7,?8,NULL,NULL,0,NULL,NULL,NULL)")?
+            .execute(params![
                 id,
                 version,
                 e.site_id.as_str(),
@@ -101,8 +101,7 @@ fn equipment(tx: &Connection, commit: &StoredCommit, stored: &StoredEvent, event
                 e.code.as_str(),
                 e.name.as_ref().map(|n| n.as_str()),
                 e.class.as_ref().map(|c| c.as_str()),
-            ],
-        )?;
+            ])?;
         return Ok(());
     }
     // What people report is no sign of the machine's own.
@@ -121,7 +120,15 @@ fn equipment(tx: &Connection, commit: &StoredCommit, stored: &StoredEvent, event
             ])?;
         }
         Event::MaintenanceModeChanged(e) => {
-            tx.prepare_cached("UPDATE equipment SET maintenance = ?2 WHERE id = ?1")?.execute(params![id, e.on])?;
+            tx.prepare_cached(
+                "UPDATE equipment SET maintenance = ?2, maintenance_reason = ?3, maintenance_until = ?4 WHERE id = ?1",
+            )?
+            .execute(params![
+                id,
+                e.on,
+                e.reason.as_ref().filter(|_| e.on).map(|r| r.as_str()),
+                e.until.filter(|_| e.on).map(mw_contract::Instant::millis),
+            ])?;
         }
         Event::DowntimeStarted(e) => {
             tx.prepare_cached(
@@ -171,8 +178,20 @@ fn equipment(tx: &Connection, commit: &StoredCommit, stored: &StoredEvent, event
                 .execute(params![e.downtime_id.as_bytes(), e.split_at.millis()])?;
         }
         Event::AlarmRaised(e) => {
-            tx.prepare_cached("INSERT OR REPLACE INTO alarm VALUES (?1, ?2, ?3, ?4, ?5, 1, NULL, NULL)")?
-                .execute(params![id, e.alarm_id.as_bytes(), e.code.as_str(), e.severity, e.raised_at.millis()])?;
+            let (key, text) = match &e.text {
+                Some(Sealed::Cipher { key_id, bytes }) => (Some(key_id.as_bytes()), Some(bytes)),
+                _ => (None, None),
+            };
+            tx.prepare_cached("INSERT OR REPLACE INTO alarm VALUES (?1, ?2, ?3, ?4, ?5, 1, NULL, NULL, ?6, ?7)")?
+                .execute(params![
+                    id,
+                    e.alarm_id.as_bytes(),
+                    e.code.as_str(),
+                    e.severity,
+                    e.raised_at.millis(),
+                    key,
+                    text
+                ])?;
         }
         Event::AlarmRepeated(e) => {
             tx.prepare_cached("UPDATE alarm SET count = ?3, severity = ?4 WHERE equipment = ?1 AND id = ?2")?

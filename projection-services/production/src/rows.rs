@@ -3,7 +3,7 @@
 //! movements of material. Also the places that queries look up: sites, lines and cells.
 
 use mw_contract::event::parts::{ComponentV1, ReasonQtyV1};
-use mw_contract::{ConsumptionSource, Event, Instant, Position, Qty, Sealed, StoredCommit};
+use mw_contract::{ConsumptionSource, Event, Instant, Position, Qty, Sealed, StoredCommit, Text};
 use mw_projection::ApplyError;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
@@ -42,6 +42,10 @@ pub fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
              CREATE TABLE movement (
                 seq INTEGER NOT NULL, position INTEGER NOT NULL, what TEXT NOT NULL, account TEXT NOT NULL,
                 at INTEGER NOT NULL, data TEXT NOT NULL, PRIMARY KEY (seq, position)
+             ) STRICT, WITHOUT ROWID;
+             CREATE TABLE handled (
+                name TEXT NOT NULL, seq INTEGER NOT NULL, position INTEGER NOT NULL,
+                PRIMARY KEY (name, seq, position)
              ) STRICT, WITHOUT ROWID;
              CREATE TABLE quality (
                 seq INTEGER NOT NULL, item_id BLOB NOT NULL, position INTEGER NOT NULL, kind TEXT NOT NULL, op INTEGER,
@@ -206,6 +210,9 @@ pub fn event(tx: &Connection, commit: &StoredCommit, seq: Position, event: &Even
             m.occurred_at.millis(),
             event.data().to_string()
         ])?;
+        for name in handled(event) {
+            tx.prepare_cached("INSERT OR IGNORE INTO handled VALUES (?1,?2,?3)")?.execute(params![name, s, p])?;
+        }
     }
     quality(tx, commit, s, event, m)
 }
@@ -221,6 +228,19 @@ fn movement(event: &Event) -> Option<&'static str> {
         Event::MaterialReturned(_) => Some("returned"),
         Event::MaterialConsumed(e) if e.source == ConsumptionSource::Recorded => Some("consumed"),
         _ => None,
+    }
+}
+
+/// The lots and serial numbers that an order got, gave back or used up.
+fn handled(event: &Event) -> Vec<&str> {
+    fn of<'a>(lot: &'a Option<Text<40>>, serials: &'a [Text<60>]) -> impl Iterator<Item = &'a str> {
+        lot.iter().map(|l| l.as_str()).chain(serials.iter().map(|s| s.as_str()))
+    }
+    match event {
+        Event::MaterialIssued(e) => e.lines.iter().flat_map(|l| of(&l.lot, &l.serials)).collect(),
+        Event::MaterialReturned(e) => e.lines.iter().flat_map(|l| of(&l.lot, &l.serials)).collect(),
+        Event::MaterialConsumed(e) => e.lines.iter().flat_map(|l| of(&l.lot, &l.serials)).collect(),
+        _ => Vec::new(),
     }
 }
 

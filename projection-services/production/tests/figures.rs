@@ -10,6 +10,7 @@ use mw_contract::event::quality::InspectionRecordedV1;
 use mw_contract::event::work_order::*;
 use mw_contract::*;
 use mw_production_views::figures::calendar::Cut;
+use mw_production_views::figures::live::live;
 use mw_production_views::figures::pareto::{self, pareto};
 use mw_production_views::figures::report::{Group, kpis};
 use mw_production_views::figures::spans::Span;
@@ -62,6 +63,41 @@ fn golden(p: &Plant, q: &mw_production_views::figures::report::Question, group: 
     assert_eq!(field(&items, "availability", group, "numerator"), json!("23100"));
     assert_eq!(field(&items, "availability", group, "denominator"), json!("27000"));
     assert_eq!(field(&items, "oee", group, "numerator"), json!("20160"));
+}
+
+#[test]
+fn a_cell_shows_what_this_hour_and_shift_made_beside_what_they_should() {
+    let mut p = Plant::new();
+    let calendar = r#"{"site":"plant-1","shifts":[{"code":"early","from":"07:00","to":"15:00",
+        "days":["mon"],"breaks":[{"from":"11:00","to":"11:30"}]}]}"#;
+    p.put(ReferenceKind::ShiftCalendar, "c", calendar, "2026-01-01T00:00:00Z");
+    shift(&mut p);
+    let shown = |now: &str, sites: &[&str]| live(&p.conn, &scope(sites), at(now)).unwrap();
+    let plain = |cells: &serde_json::Value, field: &str| -> Option<String> {
+        cells["cell-1"][field].as_str().map(|t| mw_production_views::columns::plain_number(t).to_owned())
+    };
+    // 59 of the hour's 60 minutes and 449 of the shift's 450 planned ones are over; a piece takes one.
+    let cells = shown("13:59", &["plant-1"]);
+    assert_eq!(plain(&cells, "target_hour").as_deref(), Some("59"), "{cells}");
+    assert_eq!(plain(&cells, "target_shift").as_deref(), Some("449"));
+    assert_eq!(plain(&cells, "good_hour").as_deref(), Some("336"), "the report is of 13:59 itself");
+    assert_eq!(plain(&shown("2026-03-02T13:58:59Z", &["plant-1"]), "good_hour").as_deref(), Some("0"));
+    let cells = shown("2026-03-02T13:59:30Z", &["plant-1"]);
+    assert_eq!(plain(&cells, "good_hour").as_deref(), Some("336"));
+    assert_eq!(plain(&cells, "good_shift").as_deref(), Some("336"));
+    // 336 minutes of 449.5.
+    assert_eq!(plain(&cells, "oee").as_deref(), Some("0.7475"));
+    assert_eq!(cells["cell-1"]["shift"], "2026-03-02 early");
+    // After the shift nothing is of a shift; the hour asks for nothing.
+    let cells = shown("14:30", &["plant-1"]);
+    assert_eq!(
+        (plain(&cells, "target_hour").as_deref(), plain(&cells, "good_hour").as_deref()),
+        (Some("0"), Some("0"))
+    );
+    assert_eq!((plain(&cells, "good_shift"), plain(&cells, "oee")), (None, None), "{cells}");
+    assert_eq!(shown("2026-03-02T13:59:30Z", &["plant-2"]), json!({}), "not of the scope");
+    // In an hour without a report the last one says how long a piece takes.
+    assert_eq!(plain(&shown("13:30", &["plant-1"]), "target_hour").as_deref(), None);
 }
 
 #[test]

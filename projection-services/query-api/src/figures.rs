@@ -187,8 +187,13 @@ fn answer(csv: bool, name: &str, columns: &[&str], items: Vec<Value>, position: 
         let body = json!({"items": items, "position": position, "positions": {"production": position}});
         return json_text(body.to_string());
     }
+    csv_of(name, columns, &items)
+}
+
+/// Items as lines of CSV under their heading.
+pub(crate) fn csv_of(name: &str, columns: &[&str], items: &[Value]) -> Response {
     let mut text = columns.join(",") + "\r\n";
-    for item in &items {
+    for item in items {
         let cell = |c: &&str| match &item[*c] {
             Value::Null => String::new(),
             Value::String(s) if s.contains([',', '"', '\r', '\n']) => format!("\"{}\"", s.replace('"', "\"\"")),

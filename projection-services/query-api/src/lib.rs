@@ -12,7 +12,7 @@
 //! - [`work_orders`], [`lists`], [`boards`], [`inbox`], [`figures`], [`plant`], [`commands`], [`audit`], [`token`],
 //!   [`ops`], [`docs`]: the handlers.
 //! - [`past`]: documents as they were, and what changed between two versions.
-//! - [`openapi`]: the API's description of itself.
+//! - [`openapi`]: the API's description of itself. [`asyncapi`]: that of MQTT.
 //! - [`health`]: the plain listener of a service that runs alone.
 //! - [`metrics`]: what is counted.
 //! - [`problem`]: every error, as RFC 9457 has it.
@@ -20,6 +20,7 @@
 //! This crate only reads. What a caller may see is decided by `mw_policy` and enforced in the SQL
 //! of the queries; nothing here widens it.
 
+pub mod asyncapi;
 pub mod audit;
 pub mod boards;
 pub mod commands;

@@ -218,7 +218,12 @@ fn schemas() -> Value {
         },
         "WhereUsed": {
             "type": "object", "required": ["items", "positions"],
-            "properties": {"items": {"type": "array", "items": {"type": "object"}}, "positions": {"type": "object"}},
+            "properties": {
+                "items": {"type": "array", "items": {"type": "object"}},
+                "orders": {"type": "array", "items": {"type": "object"}},
+                "next": {"type": ["string", "null"]}, "position": {"type": "integer"},
+                "positions": {"type": "object"},
+            },
         },
         "Differences": {
             "type": "object", "description": "What changed between two versions; items of lists by their own key",
@@ -314,7 +319,8 @@ fn page(of: &str) -> Value {
     })
 }
 
-fn row(fields: &[Field]) -> Value {
+/// A row of a list.
+pub(crate) fn row(fields: &[Field]) -> Value {
     let mut properties = Map::new();
     for f in fields {
         let kind = match f.kind {

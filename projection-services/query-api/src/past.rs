@@ -1,12 +1,13 @@
 //! Documents as they were: `as_of` and `diff`.
 //!
-//! The commits of the one stream are read from the log and applied again in memory by the same
-//! projection, so a document of the past is made by the code that makes today's. Whether the
-//! caller may see it is asked of today's rows.
+//! The commits of the streams that a document is made of are read from the log and applied again in
+//! memory by the same projection, so a document of the past is made by the code that makes today's.
+//! Whether the caller may see it is asked of today's rows.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mw_contract::{AggregateId, AggregateKind, CommitNumber, StoredCommit, StreamId, Version};
+use mw_contract::{CommitNumber, Head, StoredCommit, StreamId, Version};
 use mw_production_views::ProductionViews;
 use mw_production_views::read::past::{Moment, Standing, standing};
 use mw_projection::memory::replayed;
@@ -27,30 +28,47 @@ impl Params {
     }
 }
 
-/// One stream up to a moment.
+/// Some streams up to a moment.
 pub struct Past {
     stream: StreamId,
-    /// How it stood.
+    /// How the first one stood.
     pub standing: Standing,
+    /// The last version of each that is there.
+    until: BTreeMap<StreamId, Version>,
     commits: Arc<Vec<StoredCommit>>,
 }
 
 impl Past {
-    /// Reads what the log holds of a stream up to a moment; `None` when it did not exist then.
+    /// Reads what the log holds of a stream, and of others that its document shows something of, up
+    /// to a moment; `None` when the first did not exist then.
     ///
     /// # Errors
     /// 503 while the read model is being built or the log can't be reached.
     pub async fn read(
         model: &Arc<Model>,
-        kind: AggregateKind,
-        id: AggregateId,
+        stream: StreamId,
+        others: Vec<StreamId>,
         moment: Moment,
     ) -> Result<Option<Self>, Problem> {
-        let Some(standing) = model.query(move |conn, _| standing(conn, kind, id, moment)).await? else {
-            return Ok(None);
+        type Found = (Option<Standing>, Vec<(StreamId, Standing)>);
+        let find = move |conn: &Connection, _: Head| -> rusqlite::Result<Found> {
+            let Some(first) = standing(conn, stream.kind, stream.id, moment)? else { return Ok((None, Vec::new())) };
+            // Of the others, what was there when the first came to stand so, whatever named the moment.
+            let then = match moment {
+                Moment::Version(_) => Moment::Position(first.position),
+                other => other,
+            };
+            let mut more = Vec::new();
+            for s in others {
+                more.extend(standing(conn, s.kind, s.id, then)?.map(|found| (s, found)));
+            }
+            Ok((Some(first), more))
         };
-        let mut commits = Vec::with_capacity(standing.commits.len());
-        let mut wanted = standing.commits.iter().copied().peekable();
+        let (Some(standing), others) = model.query(find).await? else { return Ok(None) };
+        let numbers = standing.commits.iter().chain(others.iter().flat_map(|(_, s)| &s.commits));
+        let numbers: BTreeSet<u64> = numbers.copied().collect();
+        let mut commits = Vec::with_capacity(numbers.len());
+        let mut wanted = numbers.into_iter().peekable();
         while let Some(first) = wanted.next() {
             let mut length = 1;
             while length < RUN && wanted.next_if_eq(&(first + length as u64)).is_some() {
@@ -63,10 +81,12 @@ impl Past {
             }
             commits.extend(read.iter().map(|c| (**c).clone()));
         }
-        Ok(Some(Past { stream: StreamId::new(kind, id), standing, commits: Arc::new(commits) }))
+        let mut until: BTreeMap<StreamId, Version> = others.iter().map(|(s, found)| (*s, found.version)).collect();
+        until.insert(stream, standing.version);
+        Ok(Some(Past { stream, standing, until, commits: Arc::new(commits) }))
     }
 
-    /// Applies it up to a version and asks the rows, on a thread where that may take its time.
+    /// Applies them, the first up to a version, and asks the rows, on a thread where that may take its time.
     ///
     /// # Errors
     /// 500 when history can't be applied or asked.
@@ -75,9 +95,10 @@ impl Past {
         until: Version,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
-        let (stream, commits) = (self.stream, self.commits.clone());
+        let (mut last, commits) = (self.until.clone(), self.commits.clone());
+        last.insert(self.stream, until);
         let answered = tokio::task::spawn_blocking(move || {
-            let rows = replayed(ProductionViews::new(), &stream, until, commits.iter().cloned());
+            let rows = replayed(ProductionViews::new(), &last, commits.iter().cloned());
             rows.map_err(|e| e.to_string()).and_then(|conn| question(&conn).map_err(|e| e.to_string()))
         });
         answered.await.map_err(|e| Problem::internal(&e))?.map_err(|e| Problem::internal(&e))

@@ -3,23 +3,46 @@
 use axum::extract::{Path, RawQuery, State as Ax};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use mw_contract::{AggregateId, Context};
+use mw_contract::{AggregateId, AggregateKind, Context, Position, StreamId};
 use mw_policy::{Route, Scope};
+use mw_production_views::figures::live::live;
 use mw_production_views::read::plant::{self, DOWNTIME, EQUIPMENT, STOCK};
+use mw_production_views::{NeverOpens, TextOpener};
+use rusqlite::Connection;
+use rusqlite::types::Value as Sqlite;
 use serde_json::{Map, Value, json};
 
+use crate::figures::csv_of;
 use crate::identity::Caller;
 use crate::lists::{Ask, run};
 use crate::params::Params;
+use crate::past::Past;
 use crate::problem::Problem;
 use crate::server::State;
-use crate::work_orders::{json_text, tagged};
+use crate::work_orders::{json_text, link_next, tagged, tagged_by_content};
 
 /// `GET /v1/equipment`.
 pub async fn equipment(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let ask = Ask::read(&state, &caller, query.as_deref(), &EQUIPMENT, &[])?;
     let scope = caller.scope(Route::Equipment)?;
-    run(&state, ask, scope, &EQUIPMENT, "/v1/equipment", |_, _, _| Ok(Some(Map::new()))).await
+    let live = live_figures(&state, &scope, &ask).await?;
+    let found = run(&state, ask, scope, &EQUIPMENT, "/v1/equipment", move |_, _, q| {
+        q.given.0 = live;
+        Ok(Some(Map::new()))
+    });
+    found.await
+}
+
+/// What the cells have made this hour and this shift, for the list. While the figures can't be read
+/// the wall still shows the machines, without them.
+async fn live_figures(state: &State, scope: &Scope, ask: &Ask) -> Result<Sqlite, Problem> {
+    let model = &state.models.figures;
+    if model.reach(ask.params.min_position(Context::Production)?).await.is_err() {
+        return Ok(Sqlite::Null);
+    }
+    let (scope, now) = (scope.clone(), ask.query.now);
+    let found = model.query(move |conn, _| live(conn, &scope, now)).await;
+    Ok(found.map_or(Sqlite::Null, |cells| Sqlite::Text(cells.to_string())))
 }
 
 /// `GET /v1/downtime`.
@@ -36,7 +59,7 @@ pub async fn stock(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQue
     run(&state, ask, scope, &STOCK, "/v1/stock", |_, _, _| Ok(Some(Map::new()))).await
 }
 
-/// `GET /v1/equipment/{id}`.
+/// `GET /v1/equipment/{id}`, now or `as_of` an earlier moment.
 pub async fn machine(
     Ax(state): Ax<State>,
     caller: Caller,
@@ -44,17 +67,56 @@ pub async fn machine(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let params = Params::read(query.as_deref(), &["min_position"])?;
+    let params = Params::read(query.as_deref(), &["min_position", "as_of"])?;
     let scope = caller.scope(Route::Equipment)?;
     let absent = || Problem::not_found(format!("there is no equipment {text}, or it is not yours to see"));
     let id: AggregateId = text.parse().map_err(|_| absent())?;
     let model = &state.models.production;
     model.reach(params.min_position(Context::Production)?).await?;
-    let (found, head) = model.query(move |conn, head| Ok((plant::machine(conn, &scope, id)?, head))).await?;
+    let today = {
+        let scope = scope.clone();
+        model.query(move |conn, _| Ok(plant::machine(conn, &scope, id, &NeverOpens)?.is_some())).await?
+    };
+    let past = match params.as_of()? {
+        _ if !today => return Err(absent()),
+        Some(moment) => {
+            let stream = StreamId::new(AggregateKind::Equipment, id);
+            Some(Past::read(model, stream, Vec::new(), moment).await?.ok_or_else(absent)?)
+        }
+        None => None,
+    };
+    let (found, position) =
+        answered(&state, past.as_ref(), move |conn, opener| plant::machine(conn, &scope, id, opener)).await?;
     let (version, mut document) = found.ok_or_else(absent)?;
-    document["position"] = json!(head.position);
+    document["position"] = json!(position);
     // Times go on without events, but nothing in the document follows from them.
     tagged(version, &document, &headers)
+}
+
+/// What today's rows, or those of a moment, answer to a question, with sealed texts opened; and the
+/// position of that.
+async fn answered<T: Send + 'static>(
+    state: &State,
+    past: Option<&Past>,
+    question: impl Fn(&Connection, &dyn TextOpener) -> rusqlite::Result<T> + Clone + Send + 'static,
+) -> Result<(T, Position), Problem> {
+    let mut texts = state.texts.session();
+    loop {
+        let (question, opener) = (question.clone(), texts.opener());
+        let found = match past {
+            None => {
+                let model = &state.models.production;
+                model.query(move |conn, head| Ok((question(conn, &*opener)?, head.position))).await?
+            }
+            Some(p) => {
+                let found = p.ask(p.standing.version, move |conn| question(conn, &*opener)).await?;
+                (found, p.standing.position)
+            }
+        };
+        if texts.complete().await {
+            return Ok(found);
+        }
+    }
 }
 
 /// The one unit of a serial number that the caller may see.
@@ -73,7 +135,17 @@ async fn found(state: &State, scope: Scope, serial: &str, params: &Params) -> Re
     }
 }
 
-/// `GET /v1/units/{serial}`.
+/// The history of a unit up to the moment that was asked for, if one was.
+async fn past_of(state: &State, id: [u8; 16], params: &Params, serial: &str) -> Result<Option<Past>, Problem> {
+    let Some(moment) = params.as_of()? else { return Ok(None) };
+    let model = &state.models.production;
+    let behind = model.query(move |conn, _| plant::streams_behind(conn, &id)).await?;
+    let stream = StreamId::new(AggregateKind::Unit, AggregateId(uuid::Uuid::from_bytes(id)));
+    let past = Past::read(model, stream, behind, moment).await?;
+    past.map(Some).ok_or_else(|| Problem::not_found(format!("there was no unit {serial} then")))
+}
+
+/// `GET /v1/units/{serial}`, now or `as_of` an earlier moment.
 pub async fn unit(
     Ax(state): Ax<State>,
     caller: Caller,
@@ -81,55 +153,99 @@ pub async fn unit(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let params = Params::read(query.as_deref(), &["product", "min_position"])?;
+    let params = Params::read(query.as_deref(), &["product", "min_position", "as_of"])?;
     let scope = caller.scope(Route::Units)?;
     let id = found(&state, scope.clone(), &serial, &params).await?;
-    let model = &state.models.production;
-    let (unit, head) = model.query(move |conn, head| Ok((plant::unit(conn, &scope, &id)?, head))).await?;
+    let past = past_of(&state, id, &params, &serial).await?;
+    let (unit, position) = answered(&state, past.as_ref(), move |conn, _| plant::unit(conn, &scope, &id)).await?;
     let (version, mut document) = unit.ok_or_else(|| Problem::not_found(format!("there is no unit {serial}")))?;
-    document["position"] = json!(head.position);
+    document["position"] = json!(position);
     tagged(version, &document, &headers)
 }
 
 /// Where a joined resource stands in each context.
-fn positions(production: impl serde::Serialize) -> Value {
+fn positions(production: Position) -> Value {
     json!({"production": production})
 }
 
-/// `GET /v1/units/{serial}/trace`.
+/// `GET /v1/units/{serial}/trace`, now or `as_of` an earlier moment. Its `ETag` is weak and of what
+/// it says: it shows more than one thing that has a version.
 pub async fn trace(
     Ax(state): Ax<State>,
     caller: Caller,
     Path(serial): Path<String>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let params = Params::read(query.as_deref(), &["product", "min_position"])?;
+    let params = Params::read(query.as_deref(), &["product", "min_position", "as_of"])?;
     let scope = caller.scope(Route::Units)?;
     // Who worked on it is not for customers.
     let staff = scope.customer.is_none();
     let id = found(&state, scope.clone(), &serial, &params).await?;
-    let model = &state.models.production;
-    let (trace, head) = model.query(move |conn, head| Ok((plant::trace(conn, &scope, &id, staff)?, head))).await?;
-    let mut document = trace.ok_or_else(|| Problem::not_found(format!("there is no unit {serial}")))?;
-    document["positions"] = positions(head.position);
-    Ok(json_text(document.to_string()))
+    let past = past_of(&state, id, &params, &serial).await?;
+    let (trace, position) =
+        answered(&state, past.as_ref(), move |conn, opener| plant::trace(conn, &scope, &id, staff, opener)).await?;
+    let document = trace.ok_or_else(|| Problem::not_found(format!("there is no unit {serial}")))?;
+    tagged_by_content(document, json!({"positions": positions(position)}), &headers)
 }
 
-/// `GET /v1/where-used/{serial-or-lot}`.
+/// The columns of [`where_used`] as CSV: where each stands in an item.
+const USED: [(&str, &str); 13] = [
+    ("level", "/level"),
+    ("serial", "/serial"),
+    ("product", "/product"),
+    ("customer", "/customer"),
+    ("status", "/status"),
+    ("item", "/component/item"),
+    ("component_serial", "/component/serial"),
+    ("lot", "/component/lot"),
+    ("qty", "/component/qty"),
+    ("position", "/component/position"),
+    ("as_built", "/component/as_built"),
+    ("added_at", "/component/added_at"),
+    ("removed_on", "/component/removed_on"),
+];
+
+/// `GET /v1/where-used/{serial-or-lot}`: a page of the units, and to staff the orders that handled it.
 pub async fn where_used(
     Ax(state): Ax<State>,
     caller: Caller,
     Path(what): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let params = Params::read(query.as_deref(), &["min_position"])?;
+    let params = Params::read(query.as_deref(), &["min_position", "limit", "cursor", "format"])?;
     let scope = caller.scope(Route::Units)?;
+    let (limit, csv) = (params.limit()?, params.csv()?);
+    let from: usize = params.parsed("cursor", "the `next` of the page before")?.unwrap_or(0);
     let model = &state.models.production;
     model.reach(params.min_position(Context::Production)?).await?;
     let name = what.clone();
-    let (items, head) = model.query(move |conn, head| Ok((plant::where_used(conn, &scope, &name)?, head))).await?;
-    if items.is_empty() {
-        return Err(Problem::not_found(format!("{what} is in no unit that you may see")));
+    let (items, orders, head) = model
+        .query(move |conn, head| {
+            let orders = match scope.customer {
+                None => plant::handled_by(conn, &scope, &name)?,
+                Some(_) => Vec::new(),
+            };
+            Ok((plant::where_used(conn, &scope, &name)?, orders, head))
+        })
+        .await?;
+    if items.is_empty() && orders.is_empty() {
+        return Err(Problem::not_found(format!("{what} is in nothing that you may see")));
     }
-    Ok(json_text(json!({"items": items, "positions": positions(head.position)}).to_string()))
+    let next = (items.len() > from.saturating_add(limit)).then(|| (from + limit).to_string());
+    let page: Vec<Value> = items.into_iter().skip(from).take(limit).collect();
+    let mut r = if csv {
+        let flat = |i: &Value| -> Value {
+            USED.iter().map(|(name, at)| ((*name).to_owned(), i.pointer(at).cloned().unwrap_or_default())).collect()
+        };
+        csv_of("where-used", &USED.map(|(name, _)| name), &page.iter().map(flat).collect::<Vec<_>>())
+    } else {
+        let at = positions(head.position);
+        json_text(
+            json!({"items": page, "orders": orders, "next": next, "position": head.position, "positions": at})
+                .to_string(),
+        )
+    };
+    link_next(&mut r, &format!("/v1/where-used/{what}"), &params, next.as_deref());
+    Ok(r)
 }

@@ -11,7 +11,7 @@ use mw_production_views::read::tables::{INBOX, QUALITY, QUEUE, SCHEDULE, SHORTAG
 
 use crate::problem::Problem;
 use crate::server::State;
-use crate::{audit, boards, commands, docs, figures, inbox, lists, openapi, ops, plant, token, work_orders};
+use crate::{asyncapi, audit, boards, commands, docs, figures, inbox, lists, openapi, ops, plant, token, work_orders};
 
 /// A parameter of a query string.
 pub struct Param {
@@ -71,7 +71,7 @@ fn versions() -> Vec<Param> {
 
 fn named_unit() -> Vec<Param> {
     let mut p = vec![param("product", "string", "Which product's, where several have a unit of this serial number")];
-    p.extend(min_position());
+    p.extend(document());
     p
 }
 
@@ -81,6 +81,12 @@ fn paging() -> Vec<Param> {
         param("cursor", "string", "The `next` of the page before"),
     ];
     p.extend(min_position());
+    p
+}
+
+fn used() -> Vec<Param> {
+    let mut p = paging();
+    p.push(param("format", "string", "json or csv"));
     p
 }
 
@@ -219,7 +225,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/equipment/{id}",
         summary: "One machine with its alarms, counters and downtimes",
         secured: true,
-        params: min_position,
+        params: document,
         answer: Some("Equipment"),
         handler: || get(plant::machine),
     },
@@ -262,9 +268,9 @@ pub const ROUTES: &[Route] = &[
     Route {
         method: "get",
         path: "/v1/where-used/{serial-or-lot}",
-        summary: "The units that a component's serial number or lot is or was in",
+        summary: "The units that a component's serial number or lot is or was in, and the orders that handled it",
         secured: true,
-        params: min_position,
+        params: used,
         answer: Some("WhereUsed"),
         handler: || get(plant::where_used),
     },
@@ -384,6 +390,15 @@ pub const ROUTES: &[Route] = &[
         params: none,
         answer: None,
         handler: || get(openapi::show),
+    },
+    Route {
+        method: "get",
+        path: "/asyncapi.json",
+        summary: "What travels over MQTT: AsyncAPI 3",
+        secured: false,
+        params: none,
+        answer: None,
+        handler: || get(asyncapi::show),
     },
     Route {
         method: "get",

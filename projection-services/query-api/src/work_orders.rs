@@ -1,11 +1,12 @@
 //! `/v1/work-orders`: the list, one order now and earlier, its history.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State as Ax};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use mw_contract::{AggregateId, AggregateKind, Context, EventType, Version};
+use mw_contract::{AggregateId, AggregateKind, Context, EventType, StreamId, Version};
 use mw_policy::{Route, Scope};
 use mw_production_views::read::filter::{FILTERS, Filter};
 use mw_production_views::read::list::{Format, Query, Sort, csv_heading, list};
@@ -126,11 +127,29 @@ pub async fn show(
 
 /// A document with its version as `ETag`; 304 to who has it.
 pub fn tagged(version: u64, document: &serde_json::Value, headers: &HeaderMap) -> Result<Response, Problem> {
-    let tag = format!("\"{version}\"");
-    let etag = HeaderValue::from_str(&tag).map_err(|e| Problem::internal(&e))?;
+    tagged_as(&format!("\"{version}\""), document, headers)
+}
+
+/// A document that has no version of its own, with what it says as a weak `ETag`. Members of
+/// `beside` are shown and don't count.
+pub fn tagged_by_content(
+    mut document: serde_json::Value,
+    beside: serde_json::Value,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let mut hasher = DefaultHasher::new();
+    document.to_string().hash(&mut hasher);
+    if let (Some(all), serde_json::Value::Object(more)) = (document.as_object_mut(), beside) {
+        all.extend(more);
+    }
+    tagged_as(&format!("W/\"{:016x}\"", hasher.finish()), &document, headers)
+}
+
+fn tagged_as(tag: &str, document: &serde_json::Value, headers: &HeaderMap) -> Result<Response, Problem> {
+    let etag = HeaderValue::from_str(tag).map_err(|e| Problem::internal(&e))?;
+    let weakly = |t: &str| t.trim_start_matches("W/").to_owned();
     let same = |v: &HeaderValue| {
-        v.to_str()
-            .is_ok_and(|v| v.split(',').any(|t| matches!(t.trim(), "*") || t.trim().trim_start_matches("W/") == tag))
+        v.to_str().is_ok_and(|v| v.split(',').any(|t| matches!(t.trim(), "*") || weakly(t.trim()) == weakly(tag)))
     };
     if headers.get(header::IF_NONE_MATCH).is_some_and(same) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
@@ -146,7 +165,7 @@ async fn past_of(state: &State, scope: &Scope, id: AggregateId, moment: Moment) 
     if !model.query(move |conn, _| detail::is_seen(conn, &scope, id)).await? {
         return Ok(None);
     }
-    Past::read(model, AggregateKind::WorkOrder, id, moment).await
+    Past::read(model, StreamId::new(AggregateKind::WorkOrder, id), Vec::new(), moment).await
 }
 
 /// An order as it was with a version.

@@ -23,6 +23,7 @@ pub mod writer;
 
 pub use diff::{TableDiff, diff};
 pub use files::Files;
+pub use mw_log::quiet::GivesWay;
 pub use projection::{ApplyError, Projection, ProjectionError};
 pub use service::{Factory, Handle, Progress, Service, State, service};
 pub use view::{View, ViewError};

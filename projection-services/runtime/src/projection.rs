@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use mw_contract::event::DecodeError;
 use mw_contract::{CommitNumber, Event, Position, StoredCommit};
 use mw_log::LogError;
+use mw_log::quiet::GivesWay;
 use rusqlite::Connection;
 
 /// A set of read models in one SQLite file, fed by one context's log.
@@ -18,6 +19,11 @@ pub trait Projection: Send {
     /// Raised with every change of tables or of what is written into them; a file of another
     /// version is built again.
     fn schema_version(&self) -> u32;
+
+    /// How far it gives way to commands on a busy machine.
+    fn gives_way(&self) -> GivesWay {
+        GivesWay::Soon
+    }
 
     /// Makes the tables, with nothing but what `apply` itself needs to find rows.
     fn create_tables(&self, conn: &Connection) -> rusqlite::Result<()>;

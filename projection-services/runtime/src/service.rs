@@ -322,7 +322,7 @@ async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
 }
 
 async fn apply(w: Writer, commits: Vec<Arc<StoredCommit>>, name: &'static str) -> Result<Writer, ProjectionError> {
-    let applied = mw_log::quiet::run(name, move || {
+    let applied = mw_log::quiet::run(name, w.gives_way(), move || {
         let mut w = w;
         w.apply(&commits).map(|_| w)
     });

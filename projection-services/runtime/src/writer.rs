@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mw_contract::{CommitNumber, Event, Head, Position, StoredCommit, cloud};
+use mw_log::quiet::GivesWay;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::files::Files;
@@ -41,6 +42,11 @@ const CHECKPOINT: &str = "CREATE TABLE mw_checkpoint (
 ) STRICT";
 
 impl Writer {
+    /// How far its projection gives way.
+    pub fn gives_way(&self) -> GivesWay {
+        self.projection.gives_way()
+    }
+
     /// Makes the next generation, empty, with settings for a build from zero: nothing of it
     /// survives a crash, and nothing of it is read until [`Writer::go_live`].
     pub fn create(files: &Files, projection: Box<dyn Projection>) -> Result<Self, ProjectionError> {
@@ -204,7 +210,8 @@ fn live_settings(conn: &Connection) -> rusqlite::Result<()> {
     if mode != "wal" {
         return Err(rusqlite::Error::InvalidParameterName(format!("journal mode stays {mode}, not wal")));
     }
-    conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;")
+    // 32 MB of write-ahead log: a page that changes often is written into the file once for many times.
+    conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;")
 }
 
 /// The schema version and the place in the log of an open file.

@@ -22,7 +22,7 @@ CREATE TABLE downtime (
     cell TEXT NOT NULL,
     cause TEXT NOT NULL,
     reason TEXT,
-    ending INTEGER NOT NULL
+    ending INTEGER
 ) STRICT;
 CREATE INDEX downtime_cell ON downtime (cell);
 ";
@@ -91,7 +91,7 @@ impl Manager for Downtime {
             Event::DowntimeStarted(e) => {
                 let (id, reason) = (e.downtime_id.to_string(), e.reason.as_ref().map(|r| r.as_str()));
                 // One that was begun from here is known already, with its cause.
-                tx.prepare_cached("INSERT OR IGNORE INTO downtime VALUES (?1, ?2, 'somebody', ?3, 0)")?
+                tx.prepare_cached("INSERT OR IGNORE INTO downtime VALUES (?1, ?2, 'somebody', ?3, NULL)")?
                     .execute(params![id, e.cell_id.as_str(), reason])?;
                 split_later(cx, e.cell_id.as_str(), &id, cx.at())
             }
@@ -104,9 +104,16 @@ impl Manager for Downtime {
                 let (old, new) = (e.downtime_id.to_string(), e.new_downtime_id.to_string());
                 tx.prepare_cached("UPDATE OR REPLACE downtime SET id = ?2 WHERE id = ?1")?.execute([&old, &new])?;
                 timers::clear(tx, NAME, &old)?;
-                match open(tx, &new)? {
-                    Some(_) => split_later(cx, e.cell_id.as_str(), &new, e.split_at),
-                    None => Ok(()),
+                let ending = ending(tx, &new)?;
+                match (open(tx, &new)?, ending) {
+                    // The cell went on while the split was on its way: what had to end has another name now.
+                    (Some((cell, _)), Some(at)) => {
+                        let Some(eq) = equipment(tx, &cell)? else { return Ok(()) };
+                        let at = at.max(e.split_at);
+                        send(cx, &eq, "end", at, CommandType::EquipmentEndDowntime, json!({"downtime_id": new}))
+                    }
+                    (Some(_), None) => split_later(cx, e.cell_id.as_str(), &new, e.split_at),
+                    (None, _) => Ok(()),
                 }
             }
             Event::DowntimeEnded(e) => forget(tx, &e.downtime_id.to_string()),
@@ -160,6 +167,16 @@ fn open(tx: &Connection, id: &str) -> rusqlite::Result<Option<(String, Option<St
         .optional()
 }
 
+/// When a downtime must have ended, once its end is on the way.
+fn ending(tx: &Connection, id: &str) -> rusqlite::Result<Option<Instant>> {
+    let at: Option<i64> = tx
+        .prepare_cached("SELECT ending FROM downtime WHERE id = ?1")?
+        .query_row([id], |r| r.get(0))
+        .optional()?
+        .flatten();
+    Ok(at.map(Instant::clamped))
+}
+
 fn forget(tx: &Connection, id: &str) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM downtime WHERE id = ?1")?.execute([id])?;
     timers::clear(tx, NAME, id)
@@ -178,20 +195,20 @@ fn begin(cx: &Cx<'_>, cell: &str, cause: &str, mut payload: Value) -> rusqlite::
     let Some(eq) = equipment(cx.tx, cell)? else { return Ok(()) };
     let is_open: bool = cx
         .tx
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM downtime WHERE cell = ?1 AND ending = 0)")?
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM downtime WHERE cell = ?1 AND ending IS NULL)")?
         .query_row([cell], |r| r.get(0))?;
     if is_open {
         return Ok(());
     }
     let id: Uuid = derived(&format!("{NAME}:{}", cx.id()));
-    cx.tx.prepare_cached("INSERT OR REPLACE INTO downtime VALUES (?1, ?2, ?3, ?4, 0)")?.execute(params![
+    cx.tx.prepare_cached("INSERT OR REPLACE INTO downtime VALUES (?1, ?2, ?3, ?4, NULL)")?.execute(params![
         id.to_string(),
         cell,
         cause,
         payload["reason"].as_str()
     ])?;
     payload["downtime_id"] = json!(id);
-    send(cx, &eq, "start", CommandType::EquipmentStartDowntime, payload)
+    send(cx, &eq, "start", cx.at(), CommandType::EquipmentStartDowntime, payload)
 }
 
 /// Ends the downtime of a cell that was begun from here for this cause.
@@ -199,15 +216,22 @@ fn end(cx: &Cx<'_>, cell: &str, cause: &str) -> rusqlite::Result<()> {
     let Some(eq) = equipment(cx.tx, cell)? else { return Ok(()) };
     let id: Option<String> = cx
         .tx
-        .prepare_cached("SELECT id FROM downtime WHERE cell = ?1 AND cause = ?2 AND ending = 0")?
+        .prepare_cached("SELECT id FROM downtime WHERE cell = ?1 AND cause = ?2 AND ending IS NULL")?
         .query_row([cell, cause], |r| r.get(0))
         .optional()?;
     let Some(id) = id else { return Ok(()) };
-    cx.tx.prepare_cached("UPDATE downtime SET ending = 1 WHERE id = ?1")?.execute([&id])?;
-    send(cx, &eq, "end", CommandType::EquipmentEndDowntime, json!({"downtime_id": id}))
+    cx.tx.prepare_cached("UPDATE downtime SET ending = ?2 WHERE id = ?1")?.execute(params![id, cx.at().millis()])?;
+    send(cx, &eq, "end", cx.at(), CommandType::EquipmentEndDowntime, json!({"downtime_id": id}))
 }
 
-fn send(cx: &Cx<'_>, eq: &Equipment, step: &str, command: CommandType, payload: Value) -> rusqlite::Result<()> {
+fn send(
+    cx: &Cx<'_>,
+    eq: &Equipment,
+    step: &str,
+    at: Instant,
+    command: CommandType,
+    payload: Value,
+) -> rusqlite::Result<()> {
     let send = Send {
         trigger: cx.id(),
         step,
@@ -215,7 +239,7 @@ fn send(cx: &Cx<'_>, eq: &Equipment, step: &str, command: CommandType, payload: 
         command,
         aggregate: eq.id,
         expected_version: None,
-        occurred_at: Some(cx.at()),
+        occurred_at: Some(at),
         payload,
     };
     cx.send(NAME, &send)

@@ -237,4 +237,22 @@ mod tests {
         assert_eq!(names(&w.lead("equipment.classify-downtime", m, p).unwrap()), ["DowntimeSplit"]);
         assert_eq!(w.state(m).equipment().unwrap().downtimes.len(), 3);
     }
+
+    #[test]
+    fn what_ended_forty_days_ago_is_no_longer_looked_at() {
+        const DAY: i64 = 24 * HOUR;
+        let (mut w, m) = World::with_machine();
+        let times = |w: &World| w.state(m).equipment().unwrap().downtimes.len();
+        for (n, wait, left) in [(1, 40 * DAY - 1, 2), (2, 40 * DAY, 1), (3, 41 * DAY, 1)] {
+            let mut w = w.clone();
+            down(&mut w, m, n);
+            w.later(HOUR);
+            w.lead("equipment.end-downtime", m, json!({"downtime_id": e(n)})).unwrap();
+            w.later(wait);
+            down(&mut w, m, 10 + n);
+            assert_eq!(times(&w), left, "{wait}");
+        }
+        down(&mut w, m, 1);
+        assert_eq!(times(&w), 1);
+    }
 }

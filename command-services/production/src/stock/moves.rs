@@ -270,4 +270,42 @@ mod tests {
         assert_eq!(code(w.stock("issue", json!({"qty": 1, "serials": ["A"]}))), ErrorCode::NotFound);
         adjust(&mut w, json!({"on_hand": 0, "reason": "counted"})).unwrap();
     }
+
+    #[test]
+    fn st_05_operators_return_where_the_site_lets_them() {
+        let mut w = World::new();
+        let operator = actor("operator-1", &[(Role::Operator, Allowance::Setting)]);
+        let p = json!({"item_id": "sheet", "location": "store", "qty": 1});
+        assert_eq!(code(w.run(&operator, "stock.return", stock("sheet"), p.clone())), ErrorCode::Forbidden);
+        let site = json!({"name": "P", "time_zone": "Europe/Berlin", "settings": {"operator_issues": true}});
+        w.put("site", "plant-1", site).unwrap();
+        w.run(&operator, "stock.return", stock("sheet"), p).unwrap();
+    }
+
+    #[test]
+    fn st_05_what_comes_back_damaged_can_not_go_out_by_its_number() {
+        let mut w = World::new();
+        w.stock("return", json!({"qty": 1, "serials": ["A"], "condition": "damaged"})).unwrap();
+        assert_eq!(w.state(stock("sheet")).stock().unwrap().serials.len(), 0);
+        w.stock("return", json!({"qty": 1, "serials": ["B"]})).unwrap();
+        let there: Vec<String> =
+            w.state(stock("sheet")).stock().unwrap().serials.iter().map(ToString::to_string).collect();
+        assert_eq!(there, ["B"]);
+    }
+
+    #[test]
+    fn st_06_what_nobody_received_can_be_counted_in() {
+        let mut w = World::new();
+        adjust(&mut w, json!({"on_hand": 7, "reason": "counted"})).unwrap();
+        assert_eq!(w.state(stock("sheet")).stock().unwrap().available().to_string(), "7");
+    }
+
+    #[test]
+    fn st_01_there_is_a_most_that_stock_can_hold() {
+        let mut w = World::new();
+        assert_eq!(code(w.stock("receive", json!({"qty": "100000000000"}))), ErrorCode::Validation);
+        w.stock("receive", json!({"qty": "60000000000"})).unwrap();
+        assert_eq!(code(w.stock("receive", json!({"qty": "60000000000"}))), ErrorCode::Validation);
+        w.stock("receive", json!({"qty": "39999999999"})).unwrap();
+    }
 }

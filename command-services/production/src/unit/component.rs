@@ -134,4 +134,29 @@ mod tests {
         w.run(&system(), "unit.change-component", unit("P-1"), out(1)).unwrap();
         assert!(w.state(unit("P-1")).unit().unwrap().components.is_empty());
     }
+
+    #[test]
+    fn pu_07_lot_and_place_tell_components_apart() {
+        let mut w = World::new();
+        let p = json!({"serial": "P-1", "product_id": "pump-200", "result": "good",
+            "components": [{"item_id": "seal", "lot": "L-1", "position": "front"}, {"item_id": "seal", "lot": "L-1", "position": "back"},
+                {"item_id": "seal", "lot": "L-2", "position": "back"}]});
+        w.run(&system(), "unit.register", unit("P-1"), p).unwrap();
+        let out = |w: &mut World, lot: &str, place: &str| {
+            let p = json!({"removed": [{"item_id": "seal", "lot": lot, "position": place}]});
+            w.run(&system(), "unit.change-component", unit("P-1"), p)
+        };
+        let left = |w: &World| -> Vec<(String, String)> {
+            let all = w.state(unit("P-1")).unit().unwrap().components.clone();
+            all.iter()
+                .map(|c| (c.lot.as_ref().unwrap().to_string(), c.position.as_ref().unwrap().to_string()))
+                .collect()
+        };
+        assert_eq!(code(out(&mut w, "L-2", "front")), ErrorCode::NotFound);
+        assert_eq!(code(out(&mut w, "L-3", "back")), ErrorCode::NotFound);
+        out(&mut w, "L-2", "back").unwrap();
+        assert_eq!(left(&w), [("L-1".to_owned(), "front".to_owned()), ("L-1".to_owned(), "back".to_owned())]);
+        out(&mut w, "L-1", "back").unwrap();
+        assert_eq!(left(&w), [("L-1".to_owned(), "front".to_owned())]);
+    }
 }

@@ -80,6 +80,7 @@ pub fn recall(
 #[cfg(test)]
 mod tests {
     use crate::fixture::{World, admin, code, data, detail, rule, system};
+    use mw_contract::decide::Domain;
     use mw_contract::{Command, ErrorCode, UnitStatus};
     use serde_json::{Value, json};
 
@@ -93,6 +94,7 @@ mod tests {
         assert_eq!(rule(w.run(&admin(), "unit.transfer", u, to("acme"))), "PU-08");
         let d = w.run(&admin(), "unit.transfer", u, to("other")).unwrap();
         assert_eq!((&data(&d, 0)["old_customer"], &data(&d, 0)["new_customer"]), (&json!("acme"), &json!("other")));
+        assert_eq!(rule(w.run(&admin(), "unit.transfer", u, to("other"))), "PU-08", "it is theirs already");
     }
 
     #[test]
@@ -126,7 +128,7 @@ mod tests {
         let first = w.unit("P-1");
         let named = |w: &World, p: Value| {
             let Value::Object(map) = p else { panic!() };
-            super::super::named(&w.facts, &Command::read("unit.scrap".parse().unwrap(), &map).unwrap())
+            w.facts.named(&Command::read("unit.scrap".parse().unwrap(), &map).unwrap())
         };
         assert_eq!(named(&w, json!({"serial": "P-1"})), Ok(Some(first)));
         assert_eq!(named(&w, json!({})), Ok(None));
@@ -140,6 +142,30 @@ mod tests {
             (ErrorCode::Validation, json!("pump-300"))
         );
         assert_eq!(named(&w, json!({"serial": "P-1", "product_id": "pump-300"})), Ok(Some(second)));
+        // Every command on a unit names it so, and by the product too.
+        let v = json!({"serial": "P-9", "customer_id": "acme", "installed_on": "2026-03-02", "until": "2031-01-01",
+            "name": "hours", "value": "5", "campaign": "seals", "reason": "leaks"});
+        let fits = |fields: &[&str]| -> serde_json::Map<String, Value> {
+            fields.iter().map(|f| ((*f).to_owned(), v[*f].clone())).collect()
+        };
+        for (command, fields) in [
+            ("ship", &["serial", "customer_id"][..]),
+            ("install", &["serial", "installed_on"]),
+            ("extend-warranty", &["serial", "until", "reason"]),
+            ("void-warranty", &["serial", "reason"]),
+            ("record-reading", &["serial", "name", "value"]),
+            ("change-component", &["serial"]),
+            ("transfer", &["serial", "customer_id"]),
+            ("scrap", &["serial", "reason"]),
+            ("recall", &["serial", "campaign", "reason"]),
+        ] {
+            let read = Command::read(format!("unit.{command}").parse().unwrap(), &fits(fields)).unwrap();
+            assert_eq!(w.facts.named(&read).unwrap_err().code, ErrorCode::NotFound, "{command}");
+        }
+        let other = json!({"serial": "P-1", "product_id": "pump-300", "reason": "dropped"});
+        assert_eq!(code(w.ask(&admin(), "unit.scrap", first, other)), ErrorCode::Validation);
+        let same = json!({"serial": "P-1", "product_id": "pump-200", "reason": "dropped"});
+        w.ask(&admin(), "unit.scrap", first, same).unwrap();
         // An id and a serial number that are not of one unit.
         let r = w.run(&admin(), "unit.scrap", first, json!({"serial": "P-2", "reason": "dropped"}));
         assert_eq!(code(r), ErrorCode::Validation);

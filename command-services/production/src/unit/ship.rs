@@ -173,4 +173,26 @@ mod tests {
         w.run(&customer("acme"), "unit.install", u, on("2026-03-02")).unwrap();
         assert_eq!(code(w.run(&customer("acme"), "unit.install", u, on("2026-03-02"))), ErrorCode::InvalidState);
     }
+
+    #[test]
+    fn pu_02_the_day_is_that_of_the_site() {
+        let mut w = World::new();
+        let u = w.unit("P-1");
+        // Half past eleven at night in UTC is the next day in Berlin.
+        w.later(14 * HOUR + HOUR / 2);
+        let d = w.run(&dispatcher(), "unit.ship", u, json!({"customer_id": "acme"})).unwrap();
+        assert_eq!(data(&d, 1)["start"], "2026-03-03");
+    }
+
+    #[test]
+    fn pu_02_a_warranty_of_no_months_is_none() {
+        let mut w = World::new();
+        let pump = json!({"name": "Pump", "uom": "H87", "tracking": "serial", "warranty_months": 0});
+        w.put("product", "pump-200", pump).unwrap();
+        let u = w.unit("P-1");
+        assert_eq!(
+            names(&w.run(&dispatcher(), "unit.ship", u, json!({"customer_id": "acme"})).unwrap()),
+            ["UnitShipped"]
+        );
+    }
 }

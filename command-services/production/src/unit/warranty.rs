@@ -82,6 +82,11 @@ mod tests {
         assert_eq!(code(unexplained), ErrorCode::ReasonRequired);
         let d = w.run(&admin(), "unit.extend-warranty", u, until("2030-01-01")).unwrap();
         assert_eq!((&data(&d, 0)["old_end"], &data(&d, 0)["new_end"]), (&json!("2028-03-02"), &json!("2030-01-01")));
+        assert_eq!(
+            rule(w.run(&admin(), "unit.extend-warranty", u, until("2029-01-01"))),
+            "PU-04",
+            "that is earlier now"
+        );
     }
 
     #[test]

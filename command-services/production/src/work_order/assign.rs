@@ -121,6 +121,8 @@ mod tests {
         assert_eq!((op.assigned.len(), op.crew.as_ref().unwrap().as_str()), (2, "early"));
         assert_eq!(op.cell_id.as_ref().unwrap().as_str(), "cell-2");
         assert_eq!(code(assign(&mut w, id, json!({"op": 11, "crew": "late"}))), ErrorCode::NotFound);
+        let twenty: Vec<String> = (0..20).map(|i| format!("operator-{}", i % 10)).collect();
+        assign(&mut w, id, json!({"operators": twenty})).unwrap();
         let many: Vec<String> = (0..21).map(|i| format!("operator-{i}")).collect();
         assert_eq!(code(assign(&mut w, id, json!({"operators": many}))), ErrorCode::Validation);
     }
@@ -163,5 +165,15 @@ mod tests {
             .unwrap();
         w.lead("work-order.unassign", id, json!({"op": 10, "operators": ["operator-1"]})).unwrap();
         assert!(w.order(id).operations[0].assigned.is_empty());
+    }
+
+    #[test]
+    fn wo_12_r2_who_lacks_a_skill_is_warned_about_where_the_site_does_not_demand_it() {
+        let mut w = World::new();
+        w.put("cell", "cell-3", json!({"line": "line-1", "skill": "welding"})).unwrap();
+        let id = w.in_state(WorkOrderState::Released);
+        let d = assign(&mut w, id, json!({"operators": ["operator-1"], "cell_id": "cell-3"})).unwrap();
+        assert_eq!(d.warnings.len(), 1, "{:?}", d.warnings);
+        assert!(d.warnings[0].message.contains("welding"));
     }
 }

@@ -146,6 +146,7 @@ mod tests {
         assert_eq!(names(&d), ["WorkOrderCompleted"]);
         let x = data(&d, 0);
         assert_eq!((&x["good"], &x["scrap"], &x["rework"]), (&json!("4"), &json!("1"), &json!("0")));
+        assert!(!x["note"].is_null());
         assert_eq!(
             (x["actual_start"].as_str().unwrap(), &x["short_closed"]),
             (start.to_string().as_str(), &json!(false))

@@ -288,4 +288,21 @@ mod tests {
         let d = inspect(&mut w, id, payload(3, json!({}))).unwrap();
         assert_eq!(d.events.len(), 1);
     }
+
+    #[test]
+    fn wo_43_a_device_inspects_at_its_own_cell() {
+        use crate::fixture::device;
+        let mut w = World::new();
+        let routing = json!([{"op": 10, "name": "bend", "cell_id": "cell-1"}]);
+        let id = w.bracket_with(5, json!({"routing": routing}));
+        w.release(id);
+        w.start(&crate::fixture::lead(), id, 10, "cell-1");
+        w.good(id, 10, 5);
+        for (op, n) in [(json!(10), 1), (json!(null), 3)] {
+            let p = |n: u128| payload(n, json!({"op": op}));
+            let other = w.run(&device("cell-2"), "work-order.record-inspection", id, p(n));
+            assert_eq!(code(other), ErrorCode::Forbidden, "{op}");
+            w.run(&device("cell-1"), "work-order.record-inspection", id, p(n + 1)).unwrap();
+        }
+    }
 }

@@ -304,4 +304,59 @@ mod tests {
         p["over_issue_reason"] = json!("spare");
         w.lead("work-order.issue-material", id, p).unwrap();
     }
+
+    #[test]
+    fn wo_24_only_what_is_kept_of_the_same_thing_at_the_same_place_goes_first() {
+        let mut w = World::new();
+        let bom = json!([{"line_no": 1, "item_id": "seal", "qty_per_unit": 1, "tracking": "lot"},
+            {"line_no": 2, "item_id": "seal", "qty_per_unit": 1, "tracking": "lot"},
+            {"line_no": 3, "item_id": "seal-b", "qty_per_unit": 1}]);
+        let id = w.bracket_with(9, json!({"bom": bom}));
+        w.release(id);
+        let ask = json!({"request_id": e(1), "lines": [{"line_no": 1, "qty": 3}]});
+        w.lead("work-order.request-material", id, ask).unwrap();
+        let reserved = json!({"line_no": 1, "qty": 3, "location": "store", "lot": "L-1", "reservation_id": e(2)});
+        w.run(&system(), "work-order.confirm-reservation", id, json!({"request_id": e(1), "reserved": [reserved]}))
+            .unwrap();
+        // Another line, another place, another lot: none of them is what is kept.
+        for (n, other) in [
+            json!({"line_no": 2, "lot": "L-1"}),
+            json!({"lot": "L-1", "from_location": "yard"}),
+            json!({"lot": "L-2"}),
+            json!({"line_no": 3, "lot": "L-1"}),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let d = w.lead("work-order.issue-material", id, issue(10 + n as u128, other.clone())).unwrap();
+            assert_eq!(data(&d, 0)["lines"][0]["reservation_id"], json!(null), "{other}");
+        }
+        assert_eq!(w.order(id).material.reserved(1).to_string(), "3");
+        let d = w.lead("work-order.issue-material", id, issue(20, json!({"lot": "L-1"}))).unwrap();
+        assert_eq!(data(&d, 0)["lines"][0]["reservation_id"], json!(e(2)));
+    }
+
+    #[test]
+    fn wo_24_pieces_with_serial_numbers_are_not_divided_between_what_is_kept_and_the_rest() {
+        let mut w = World::new();
+        let bom = json!([{"line_no": 1, "item_id": "motor", "qty_per_unit": 1, "tracking": "serial"}]);
+        let id = w.bracket_with(5, json!({"bom": bom}));
+        w.release(id);
+        let ask = json!({"request_id": e(1), "lines": [{"line_no": 1, "qty": 2}]});
+        w.lead("work-order.request-material", id, ask).unwrap();
+        let reserved = json!({"line_no": 1, "qty": 2, "location": "store", "reservation_id": e(2)});
+        w.run(&system(), "work-order.confirm-reservation", id, json!({"request_id": e(1), "reserved": [reserved]}))
+            .unwrap();
+        let three = issue(3, json!({"qty": 3, "serials": ["A", "B", "C"]}));
+        let lines = data(&w.ask(&lead(), "work-order.issue-material", id, three).unwrap(), 0)["lines"].clone();
+        assert_eq!((lines.as_array().unwrap().len(), &lines[0]["reservation_id"]), (1, &json!(null)));
+        // As many as are kept go from there, whole and by name; so do fewer.
+        for serials in [json!(["A", "B"]), json!(["A"])] {
+            let n = serials.as_array().unwrap().len();
+            let p = issue(4, json!({"qty": n, "serials": serials}));
+            let lines = data(&w.ask(&lead(), "work-order.issue-material", id, p).unwrap(), 0)["lines"].clone();
+            assert_eq!(lines.as_array().unwrap().len(), 1, "{lines}");
+            assert_eq!((&lines[0]["reservation_id"], &lines[0]["serials"]), (&json!(e(2)), &serials));
+        }
+    }
 }

@@ -308,4 +308,35 @@ mod tests {
         decided(&mut w, order, 1, "rework", json!({"mode": "new_order", "new_work_order_id": done}));
         close(&mut w).unwrap();
     }
+
+    #[test]
+    fn wo_46_r1_it_is_a_re_inspection_of_that_operation_since_the_disposition() {
+        let mut w = World::new();
+        let routing =
+            json!([{"op": 10, "name": "a", "cell_id": "cell-1"}, {"op": 20, "name": "b", "cell_id": "cell-2"}]);
+        let id = w.bracket_with(10, json!({"routing": routing}));
+        w.release(id);
+        w.start(&crate::fixture::lead(), id, 10, "cell-1");
+        w.good(id, 10, 4);
+        let look = |n: u128, op: Value, kind: &str| {
+            json!({"inspection_id": e(n), "op": op, "kind": kind, "sample_size": 2, "verdict": "pass",
+                "results": [{"characteristic": "surface", "verdict": "pass"}]})
+        };
+        w.lead("work-order.raise-nonconformance", id, ncr(1, json!({}))).unwrap();
+        w.run(&inspector(), "work-order.record-inspection", id, look(1, json!(10), "re_inspection")).unwrap();
+        w.later(crate::fixture::MINUTE);
+        decided(&mut w, id, 1, "rework", json!({"mode": "same_order"}));
+        let close = |w: &World| {
+            let p = json!({"ncr_id": e(1), "verification": "measured again"});
+            w.ask(&inspector(), "work-order.close-nonconformance", id, p)
+        };
+        assert_eq!(rule(close(&w)), "WO-46.R1", "it was looked at before");
+        for (n, op, kind) in [(2, json!(20), "re_inspection"), (3, json!(10), "in_process"), (4, json!(10), "final")] {
+            w.run(&inspector(), "work-order.record-inspection", id, look(n, op.clone(), kind)).unwrap();
+            assert_eq!(rule(close(&w)), "WO-46.R1", "{kind} of {op}");
+        }
+        // One of the order as a whole counts.
+        w.run(&inspector(), "work-order.record-inspection", id, look(5, json!(null), "re_inspection")).unwrap();
+        close(&w).unwrap();
+    }
 }

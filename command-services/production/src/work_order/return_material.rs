@@ -119,4 +119,20 @@ mod tests {
         assert!(!w.order(id).material.anything_out());
         assert_eq!(w.order(id).state, WorkOrderState::InProgress);
     }
+
+    #[test]
+    fn wo_24_25_operators_issue_and_return_where_the_site_lets_them() {
+        use mw_contract::Role;
+        use mw_contract::decide::Allowance;
+        let mut w = World::new();
+        let id = w.with_material(5);
+        let operator = crate::fixture::actor("operator-1", &[(Role::Operator, Allowance::Setting)]);
+        let issue = json!({"issue_id": e(1), "lines": [{"line_no": 1, "qty": 2, "from_location": "store"}]});
+        let refused = w.run(&operator, "work-order.issue-material", id, issue.clone());
+        assert_eq!(code(refused), ErrorCode::Forbidden);
+        let site = json!({"name": "P", "time_zone": "Europe/Berlin", "settings": {"operator_issues": true}});
+        w.put("site", "plant-1", site).unwrap();
+        w.run(&operator, "work-order.issue-material", id, issue).unwrap();
+        w.run(&operator, "work-order.return-material", id, back(2, json!({}))).unwrap();
+    }
 }

@@ -272,7 +272,7 @@ fn done(c: &StoredCommit) -> bool {
 }
 
 fn run(shared: &Shared, mut conn: Connection, commits: &Receiver<Arc<StoredCommit>>) {
-    crate::quiet::give_way();
+    crate::quiet::GivesWay::Soon.apply();
     let mut batch = Vec::new();
     while let Ok(first) = commits.recv() {
         // Nobody waits for this, and one large transaction is much cheaper than ten small ones.

@@ -10,7 +10,7 @@ use mw_contract::{LineId, ReferenceKind, SiteId};
 use rusqlite::Connection;
 
 use super::fact::{Version, documents};
-use super::spans::{Span, minus, union};
+use super::spans::{Span, millis, minus, union};
 
 /// What of reference data figures need, every version of it.
 pub struct Documents {
@@ -208,6 +208,24 @@ impl Documents {
         }
         out
     }
+}
+
+/// How long each line works in a span, in milliseconds, by its code: its shifts without their breaks.
+/// A line without a shift calendar is not among them.
+///
+/// # Errors
+/// SQLite's.
+pub fn working_time(conn: &Connection, span: Span) -> rusqlite::Result<BTreeMap<String, i64>> {
+    let docs = Documents::load(conn)?;
+    let mut all = BTreeMap::new();
+    for (code, versions) in documents(conn, ReferenceKind::Line)? {
+        let newest = versions.last().and_then(|v| Document::stored(ReferenceKind::Line, &v.doc));
+        let (Some(Document::Line(line)), Ok(id)) = (newest, code.parse::<LineId>()) else { continue };
+        if docs.turns(Some(&line.site), Some(&id), i64::MAX, span).is_some() {
+            all.insert(code, millis(&docs.working(Some(&line.site), Some(&id), i64::MAX, span)));
+        }
+    }
+    Ok(all)
 }
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];

@@ -132,6 +132,10 @@ pub const TABLES: &str = "
     CREATE INDEX fact_running ON fact (cell, kind)
         WHERE ended_at = 9223372036854775807 AND superseded_at = 9223372036854775807;
     CREATE TABLE tracked (id BLOB PRIMARY KEY, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE draft (
+        id BLOB PRIMARY KEY, schema INTEGER NOT NULL, payload BLOB NOT NULL, position INTEGER NOT NULL,
+        version INTEGER NOT NULL, occurred_at INTEGER NOT NULL, recorded_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE document (
         kind INTEGER NOT NULL, code TEXT NOT NULL, position INTEGER NOT NULL, recorded_at INTEGER NOT NULL,
         put_at INTEGER NOT NULL, retired INTEGER NOT NULL, doc TEXT NOT NULL, PRIMARY KEY (kind, code, position)

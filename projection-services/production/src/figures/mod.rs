@@ -8,11 +8,12 @@
 //! - [`fact`]: what is kept, and how it is read. [`views`]: which event makes which fact.
 //! - [`spans`]: arithmetic of intervals. [`calendar`]: days, weeks, months and shifts of a site.
 //! - [`sums`]: from facts to time elements and counts. [`kpi`]: the formulas.
-//! - [`report`]: groups, revisions, items. [`pareto`]: what costs most (RM-18).
+//! - [`report`]: groups, revisions, items. [`pareto`]: what costs most (RM-18). [`live`]: this hour and shift.
 
 pub mod calendar;
 pub mod fact;
 pub mod kpi;
+pub mod live;
 pub mod pareto;
 pub mod report;
 pub mod spans;

@@ -170,7 +170,8 @@ pub fn kpis(conn: &Connection, scope: &Scope, q: &Question, head: u64) -> rusqli
     Ok(items)
 }
 
-fn at(facts: &[Fact], time: i64) -> Vec<&Fact> {
+/// The facts as they stood at a recorded time.
+pub(super) fn at(facts: &[Fact], time: i64) -> Vec<&Fact> {
     facts.iter().filter(|f| f.visible(time)).collect()
 }
 

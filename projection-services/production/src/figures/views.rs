@@ -6,7 +6,7 @@ use mw_contract::event::equipment::*;
 use mw_contract::event::parts::ReasonQtyV1;
 use mw_contract::reference::Document;
 use mw_contract::*;
-use mw_projection::{ApplyError, Projection};
+use mw_projection::{ApplyError, GivesWay, Projection};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
@@ -20,13 +20,15 @@ use crate::order::{Meta, Order};
 pub struct FigureViews {
     /// The orders of this batch.
     orders: HashMap<AggregateId, Tracked>,
+    /// Those of them to which nothing has happened but their creation.
+    drafts: HashMap<AggregateId, Draft>,
 }
 
 impl FigureViews {
     /// The name of the file.
     pub const NAME: &'static str = "figures";
     /// Raised with every change of what is written.
-    pub const SCHEMA: u32 = 1;
+    pub const SCHEMA: u32 = 2;
 
     /// With nothing in memory.
     pub fn new() -> Self {
@@ -43,6 +45,13 @@ struct Tracked {
     release: Option<(Qty, Instant)>,
     /// Where each operation was last worked on.
     cells: Vec<(u16, CellId)>,
+}
+
+/// The event that made an order, as it is stored: many drafts are made, and no figure asks for one.
+struct Draft {
+    schema: u16,
+    payload: Vec<u8>,
+    meta: Meta,
 }
 
 /// What an event brings beside its data.
@@ -105,6 +114,10 @@ impl Projection for FigureViews {
         Self::SCHEMA
     }
 
+    fn gives_way(&self) -> GivesWay {
+        GivesWay::Later
+    }
+
     fn create_tables(&self, conn: &Connection) -> rusqlite::Result<()> {
         conn.execute_batch(fact::TABLES)
     }
@@ -123,7 +136,7 @@ impl Projection for FigureViews {
             };
             let when = When { meta, site: commit.head.site.as_ref(), attended: commit.head.role != Some(Role::Device) };
             match stored.event.stream.kind {
-                AggregateKind::WorkOrder => self.work_order(tx, stored.event.stream.id, event, when)?,
+                AggregateKind::WorkOrder => self.work_order(tx, stored, event, when)?,
                 AggregateKind::Equipment => self.equipment(tx, event, when)?,
                 AggregateKind::Reference => reference(tx, event, when)?,
                 _ => {}
@@ -133,17 +146,31 @@ impl Projection for FigureViews {
     }
 
     fn finish(&mut self, tx: &Connection) -> Result<(), ApplyError> {
+        for (id, d) in self.drafts.drain() {
+            let m = &d.meta;
+            tx.prepare_cached("INSERT OR REPLACE INTO draft VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+                id.as_bytes(),
+                d.schema,
+                d.payload,
+                m.position.0 as i64,
+                m.version.0 as i64,
+                m.occurred_at.millis(),
+                m.recorded_at.millis(),
+            ])?;
+        }
         for (id, tracked) in self.orders.drain() {
             let doc = serde_json::to_string(&tracked)
                 .map_err(|e| ApplyError::Impossible(format!("work-order/{id} has no JSON: {e}")))?;
             tx.prepare_cached("INSERT OR REPLACE INTO tracked VALUES (?1, ?2)")?
                 .execute(params![id.as_bytes(), doc])?;
+            tx.prepare_cached("DELETE FROM draft WHERE id = ?1")?.execute([id.as_bytes()])?;
         }
         Ok(())
     }
 
     fn forget(&mut self) {
         self.orders.clear();
+        self.drafts.clear();
     }
 }
 
@@ -152,8 +179,43 @@ fn load(tx: &Connection, id: AggregateId) -> Result<Option<Tracked>, ApplyError>
         .prepare_cached("SELECT doc FROM tracked WHERE id = ?1")?
         .query_row([id.as_bytes()], |r| r.get(0))
         .optional()?;
-    let read = |d: String| serde_json::from_str(&d);
-    doc.map(read).transpose().map_err(|e| ApplyError::Impossible(format!("work-order/{id} can't be read: {e}")))
+    let Some(doc) = doc else { return drafted(tx, id) };
+    let tracked = serde_json::from_str(&doc);
+    tracked.map(Some).map_err(|e| ApplyError::Impossible(format!("work-order/{id} can't be read: {e}")))
+}
+
+/// An order to which nothing has happened but its creation.
+fn drafted(tx: &Connection, id: AggregateId) -> Result<Option<Tracked>, ApplyError> {
+    let found = tx
+        .prepare_cached("SELECT schema, payload, position, version, occurred_at, recorded_at FROM draft WHERE id = ?1")?
+        .query_row([id.as_bytes()], |r| {
+            let number = |i: usize| r.get::<_, i64>(i);
+            let meta = Meta {
+                position: Position(number(2)? as u64),
+                version: Version(number(3)? as u64),
+                occurred_at: Instant::clamped(number(4)?),
+                recorded_at: Instant::clamped(number(5)?),
+            };
+            Ok(Draft { schema: r.get(0)?, payload: r.get(1)?, meta })
+        })
+        .optional()?;
+    found.map_or(Ok(None), |d| d.taken_up(id))
+}
+
+impl Draft {
+    /// The order that it makes.
+    fn taken_up(&self, id: AggregateId) -> Result<Option<Tracked>, ApplyError> {
+        match Event::decode(EventType::WorkOrderCreated.as_str(), self.schema, &self.payload) {
+            Ok(Event::WorkOrderCreated(e)) => Ok(Some(Tracked {
+                order: Order::create(id, &e, self.meta),
+                created: self.meta.occurred_at,
+                release: None,
+                cells: Vec::new(),
+            })),
+            Ok(_) => Ok(None),
+            Err(e) => Err(ApplyError::Impossible(format!("the creation of work-order/{id} can't be read: {e}"))),
+        }
+    }
 }
 
 /// Site and line of a cell: as it is registered, else as the reference data say.
@@ -204,17 +266,25 @@ impl Tracked {
 }
 
 impl FigureViews {
-    fn work_order(&mut self, tx: &Connection, id: AggregateId, event: &Event, w: When<'_>) -> Result<(), ApplyError> {
-        if let Event::WorkOrderCreated(e) = event {
-            let order = Order::create(id, e, w.meta);
-            let t = Tracked { order, created: w.meta.occurred_at, release: None, cells: Vec::new() };
-            self.orders.insert(id, t);
+    fn work_order(
+        &mut self,
+        tx: &Connection,
+        stored: &StoredEvent,
+        event: &Event,
+        w: When<'_>,
+    ) -> Result<(), ApplyError> {
+        let id = stored.event.stream.id;
+        if matches!(event, Event::WorkOrderCreated(_)) {
+            let draft = Draft { schema: stored.event.schema, payload: stored.event.payload.clone(), meta: w.meta };
+            self.drafts.insert(id, draft);
             return Ok(());
         }
-        if !self.orders.contains_key(&id)
-            && let Some(t) = load(tx, id)?
-        {
-            self.orders.insert(id, t);
+        if !self.orders.contains_key(&id) {
+            let known = match self.drafts.remove(&id) {
+                Some(d) => d.taken_up(id)?,
+                None => load(tx, id)?,
+            };
+            self.orders.extend(known.map(|t| (id, t)));
         }
         let Some(t) = self.orders.get_mut(&id) else {
             return Err(ApplyError::Impossible(format!(
@@ -281,9 +351,10 @@ impl FigureViews {
         let mut place = place_of(tx, &e.cell_id)?;
         place.site = place.site.or_else(|| w.site.cloned());
         if let Some(id) = e.work_order_id {
-            let order = match self.orders.get(&id) {
-                Some(t) => Some(t.clone()),
-                None => load(tx, id)?,
+            let order = match (self.orders.get(&id), self.drafts.get(&id)) {
+                (Some(t), _) => Some(t.clone()),
+                (None, Some(d)) => d.taken_up(id)?,
+                (None, None) => load(tx, id)?,
             };
             place.product = order.map(|t| t.order.header.product);
         }

@@ -140,7 +140,7 @@ fn materials(order: &Order) -> Vec<Value> {
 
 /// Each movement of material, as its event says it; backflush follows from the reports and is in
 /// the sums alone.
-fn movements(conn: &Connection, seq: i64) -> rusqlite::Result<Vec<Value>> {
+pub(super) fn movements(conn: &Connection, seq: i64) -> rusqlite::Result<Vec<Value>> {
     let mut st =
         conn.prepare_cached("SELECT what, account, at, data FROM movement WHERE seq = ?1 ORDER BY position")?;
     st.query_map([seq], |r| {
@@ -159,7 +159,12 @@ fn movements(conn: &Connection, seq: i64) -> rusqlite::Result<Vec<Value>> {
 }
 
 /// Inspections or nonconformances, with their texts opened.
-fn quality(conn: &Connection, seq: i64, kind: &str, opener: &dyn TextOpener) -> rusqlite::Result<Vec<Value>> {
+pub(super) fn quality(
+    conn: &Connection,
+    seq: i64,
+    kind: &str,
+    opener: &dyn TextOpener,
+) -> rusqlite::Result<Vec<Value>> {
     let mut texts = conn.prepare_cached(
         "SELECT about, key_id, bytes FROM note WHERE seq = ?1 AND item_id = ?2 ORDER BY position DESC",
     )?;

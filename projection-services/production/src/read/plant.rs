@@ -2,22 +2,34 @@
 
 use std::collections::BTreeSet;
 
-use mw_contract::{AggregateId, Instant, ReferenceKind};
+use mw_contract::{AggregateId, AggregateKind, Instant, ReferenceKind, StreamId};
 use mw_policy::Scope;
 use rusqlite::types::Value as Sqlite;
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Value, json};
 
+use super::detail::{movements, quality};
 use super::list::Direction;
 use super::table::{Table, Takes};
 use super::tables::{LINE, SITE, narrow};
-use super::{Sql, at_sites};
-use crate::columns::{Kind, field};
+use super::{Sql, at_sites, shown};
+use crate::TextOpener;
+use crate::columns::{Kind, field, plain_number};
 
 /// How deep components of components are followed.
 const DEEPEST: usize = 8;
 
 const CELL: Takes = Takes::Reference(ReferenceKind::Cell);
+
+/// The fields of [`EQUIPMENT`] that follow from the clock. They come from the figures
+/// ([`crate::figures::live`]), given with the question as JSON by cell.
+pub const LIVE: [&str; 6] = ["shift", "good_hour", "target_hour", "good_shift", "target_shift", "oee"];
+
+macro_rules! live {
+    ($field:literal) => {
+        concat!("json_extract(p.a, '$.\"' || e.cell || '\".", $field, "')")
+    };
+}
 
 /// `GET /v1/equipment`.
 pub static EQUIPMENT: Table = Table {
@@ -25,7 +37,7 @@ pub static EQUIPMENT: Table = Table {
     from: "equipment e LEFT JOIN downtime d ON d.equipment = e.id AND d.ended_at IS NULL
         LEFT JOIN session s ON s.cell = e.cell AND s.ended_at IS NULL AND NOT EXISTS (
             SELECT 1 FROM session y WHERE y.cell = s.cell AND y.ended_at IS NULL AND y.position > s.position)
-        LEFT JOIN work_order w ON w.seq = s.seq",
+        LEFT JOIN work_order w ON w.seq = s.seq LEFT JOIN operation o ON o.seq = s.seq AND o.op = s.op",
     only: "1",
     site: "e.site",
     account: None,
@@ -41,9 +53,13 @@ pub static EQUIPMENT: Table = Table {
         field("state", "e.state", Kind::Text, true),
         field("since", "e.since", Kind::Instant, true),
         field("maintenance", "e.maintenance", Kind::Bool, false),
+        field("maintenance_reason", "e.maintenance_reason", Kind::Text, true),
+        field("maintenance_until", "e.maintenance_until", Kind::Instant, true),
         field("work_order_id", "w.id", Kind::Uuid, true),
         field("number", "w.number", Kind::Text, true),
+        field("product", "w.product", Kind::Text, true),
         field("op", "s.op", Kind::Int, true),
+        field("op_name", "o.name", Kind::Text, true),
         field("operator", "s.operator", Kind::Text, true),
         field(
             "operators",
@@ -73,6 +89,12 @@ pub static EQUIPMENT: Table = Table {
             false,
         ),
         field("last_signal", "e.last_signal", Kind::Instant, true),
+        field("shift", live!("shift"), Kind::Text, true),
+        field("good_hour", live!("good_hour"), Kind::Number, true),
+        field("target_hour", live!("target_hour"), Kind::Number, true),
+        field("good_shift", live!("good_shift"), Kind::Number, true),
+        field("target_shift", live!("target_shift"), Kind::Number, true),
+        field("oee", live!("oee"), Kind::Number, true),
     ],
     filters: &[
         narrow("site", "e.site", SITE, "sites"),
@@ -177,9 +199,15 @@ fn id_of(r: &Row<'_>, i: usize) -> rusqlite::Result<Option<uuid::Uuid>> {
 
 /// One machine with its alarms, counters and last downtimes, and its version. `None` when the scope
 /// does not hold it.
-pub fn machine(conn: &Connection, scope: &Scope, id: AggregateId) -> rusqlite::Result<Option<(u64, Value)>> {
+pub fn machine(
+    conn: &Connection,
+    scope: &Scope,
+    id: AggregateId,
+    opener: &dyn TextOpener,
+) -> rusqlite::Result<Option<(u64, Value)>> {
     let mut sql = Sql::new(
-        "SELECT e.version, e.cell, e.name, e.class, e.site, e.area, e.line, e.state, e.since, e.maintenance, e.last_signal
+        "SELECT e.version, e.cell, e.name, e.class, e.site, e.area, e.line, e.state, e.since, e.maintenance, e.last_signal,
+            e.maintenance_reason, e.maintenance_until
          FROM equipment e WHERE e.id = ?1",
     );
     sql.bind(id.as_bytes().to_vec());
@@ -193,24 +221,25 @@ pub fn machine(conn: &Connection, scope: &Scope, id: AggregateId) -> rusqlite::R
             "site": r.get::<_, String>(4)?, "area": r.get::<_, Option<String>>(5)?, "line": r.get::<_, String>(6)?,
             "state": r.get::<_, Option<String>>(7)?, "since": instant(r.get(8)?),
             "maintenance": r.get::<_, bool>(9)?, "last_signal": instant(r.get(10)?),
+            "maintenance_reason": r.get::<_, Option<String>>(11)?, "maintenance_until": instant(r.get(12)?),
         });
         found = Some((version as u64, document));
         Ok(())
     })?;
     let Some((version, mut document)) = found else { return Ok(None) };
-    let rows = |sql: &str, one: fn(&Row<'_>) -> rusqlite::Result<Value>| -> rusqlite::Result<Vec<Value>> {
-        conn.prepare_cached(sql)?.query_map([id.as_bytes()], one)?.collect()
-    };
-    document["alarms"] = rows(
-        "SELECT id, code, severity, raised_at, count, acknowledged_by, cleared_at FROM alarm WHERE equipment = ?1
-         ORDER BY raised_at DESC, id LIMIT 100",
-        |r| {
+    document["alarms"] = conn
+        .prepare_cached(
+            "SELECT id, code, severity, raised_at, count, acknowledged_by, cleared_at, text_key, text FROM alarm
+             WHERE equipment = ?1 ORDER BY raised_at DESC, id LIMIT 100",
+        )?
+        .query_map([id.as_bytes()], |r| {
             Ok(json!({"alarm_id": id_of(r, 0)?, "code": r.get::<_, String>(1)?, "severity": r.get::<_, i64>(2)?,
                 "raised_at": instant(r.get(3)?), "count": r.get::<_, i64>(4)?,
-                "acknowledged_by": r.get::<_, Option<String>>(5)?, "cleared_at": instant(r.get(6)?)}))
-        },
-    )?
-    .into();
+                "acknowledged_by": r.get::<_, Option<String>>(5)?, "cleared_at": instant(r.get(6)?),
+                "text": shown(opener, r.get(7)?, r.get(8)?)}))
+        })?
+        .collect::<rusqlite::Result<Vec<Value>>>()?
+        .into();
     document["counters"] = counters(conn, id.as_bytes())?.into();
     document["downtimes"] = downtimes(conn, "equipment", id)?.into();
     Ok(Some((version, document)))
@@ -338,7 +367,7 @@ fn components(
     ))?;
     let mut all = st
         .query_map([unit], |r| {
-            Ok(json!({"item": r.get::<_, String>(0)?, "serial": r.get::<_, Option<String>>(1)?,
+            Ok(json!({"level": depth + 1, "item": r.get::<_, String>(0)?, "serial": r.get::<_, Option<String>>(1)?,
                 "lot": r.get::<_, Option<String>>(2)?, "qty": r.get::<_, String>(3)?,
                 "position": r.get::<_, Option<String>>(4)?, "added_at": instant(r.get(5)?),
                 "removed_at": instant(r.get(6)?)}))
@@ -351,38 +380,132 @@ fn components(
         // Only what the reader may see by itself is opened.
         let inner = units(conn, scope, serial, Some(item))?.into_iter().map(|(id, _)| id).find(|id| id != unit);
         if let Some(inner) = inner {
+            let order = order_of(conn, &inner)?;
+            c["unit_id"] = json!(uuid::Uuid::from_bytes(inner));
+            c["work_order_id"] = json!(order.as_ref().map(|o| uuid::Uuid::from_bytes(o.id)));
+            c["number"] = json!(order.map(|o| o.number));
             c["components"] = components(conn, scope, &inner, which, depth + 1)?.into();
         }
     }
     Ok(all)
 }
 
-/// A unit with the order, the work and the people behind it (RM-14, up). `staff`: people are shown.
-pub fn trace(conn: &Connection, scope: &Scope, id: &[u8; 16], staff: bool) -> rusqlite::Result<Option<Value>> {
-    let Some((_, mut document)) = unit(conn, scope, id)? else { return Ok(None) };
-    let order: Option<(i64, [u8; 16], String)> = conn
-        .prepare_cached(
-            "SELECT w.seq, w.id, w.number FROM product_unit u JOIN work_order w ON w.id = u.work_order WHERE u.id = ?1",
-        )?
-        .query_row([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
-        .optional()?;
-    let order = match order {
-        None => Value::Null,
-        Some((_, order, number)) if !staff => json!({"work_order_id": uuid::Uuid::from_bytes(order), "number": number}),
-        Some((seq, order, number)) => {
-            let sessions: Vec<Value> = conn
-                .prepare_cached(
-                    "SELECT op, operator, cell, started_at, ended_at FROM session WHERE seq = ?1 ORDER BY op, position",
-                )?
-                .query_map([seq], |r| {
-                    Ok(json!({"op": r.get::<_, i64>(0)?, "operator": r.get::<_, String>(1)?,
-                        "cell": r.get::<_, String>(2)?, "started_at": instant(r.get(3)?), "ended_at": instant(r.get(4)?)}))
-                })?
-                .collect::<rusqlite::Result<_>>()?;
-            json!({"work_order_id": uuid::Uuid::from_bytes(order), "number": number, "operations": sessions})
+/// The order that made a unit.
+struct Maker {
+    seq: i64,
+    id: [u8; 16],
+    number: String,
+    product: String,
+}
+
+fn order_of(conn: &Connection, unit: &[u8; 16]) -> rusqlite::Result<Option<Maker>> {
+    conn.prepare_cached(
+        "SELECT w.seq, w.id, w.number, w.product FROM product_unit u JOIN work_order w ON w.id = u.work_order
+         WHERE u.id = ?1",
+    )?
+    .query_row([unit], |r| Ok(Maker { seq: r.get(0)?, id: r.get(1)?, number: r.get(2)?, product: r.get(3)? }))
+    .optional()
+}
+
+/// The streams that a unit's document and trace show something of beside its own: those of the
+/// orders and of the units in it, however deep.
+///
+/// # Errors
+/// SQLite's.
+pub fn streams_behind(conn: &Connection, id: &[u8; 16]) -> rusqlite::Result<Vec<StreamId>> {
+    let mut units = vec![*id];
+    let mut streams = BTreeSet::new();
+    let mut next = 0;
+    while let Some(unit) = units.get(next).copied() {
+        next += 1;
+        if let Some(order) = order_of(conn, &unit)? {
+            streams.insert(StreamId::new(AggregateKind::WorkOrder, AggregateId(uuid::Uuid::from_bytes(order.id))));
         }
+        let inner: Vec<[u8; 16]> = conn
+            .prepare_cached(
+                "SELECT DISTINCT u.id FROM component c JOIN product_unit u ON u.product = c.item AND u.serial = c.serial
+                 WHERE c.unit = ?1",
+            )?
+            .query_map([unit], |r| r.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for u in inner {
+            if !units.contains(&u) {
+                streams.insert(StreamId::new(AggregateKind::Unit, AggregateId(uuid::Uuid::from_bytes(u))));
+                units.push(u);
+            }
+        }
+    }
+    Ok(streams.into_iter().collect())
+}
+
+/// A unit with the order, the work, the checks and the people behind it (RM-14, up). `staff`: people
+/// and what was found are shown.
+pub fn trace(
+    conn: &Connection,
+    scope: &Scope,
+    id: &[u8; 16],
+    staff: bool,
+    opener: &dyn TextOpener,
+) -> rusqlite::Result<Option<Value>> {
+    let Some((_, mut document)) = unit(conn, scope, id)? else { return Ok(None) };
+    let order = match order_of(conn, id)? {
+        None => Value::Null,
+        Some(o) if !staff => json!({"work_order_id": uuid::Uuid::from_bytes(o.id), "number": o.number}),
+        Some(o) => json!({
+            "work_order_id": uuid::Uuid::from_bytes(o.id), "number": o.number, "product": o.product,
+            "operations": worked(conn, o.seq)?,
+            "inspections": quality(conn, o.seq, "inspection", opener)?,
+            "ncrs": quality(conn, o.seq, "ncr", opener)?,
+            "movements": movements(conn, o.seq)?,
+        }),
     };
     Ok(Some(json!({"unit": document.take(), "order": order})))
+}
+
+/// The operations of an order with who worked on them, where and when.
+fn worked(conn: &Connection, seq: i64) -> rusqlite::Result<Vec<Value>> {
+    let mut sessions = conn.prepare_cached(
+        "SELECT operator, cell, started_at, ended_at FROM session WHERE seq = ?1 AND op = ?2 ORDER BY position",
+    )?;
+    conn.prepare_cached("SELECT op, name, good, scrap FROM operation WHERE seq = ?1 ORDER BY op")?
+        .query_map([seq], |r| {
+            let op: i64 = r.get(0)?;
+            let (good, scrap): (String, String) = (r.get(2)?, r.get(3)?);
+            let of_op = sessions.query_map([seq, op], |s| {
+                Ok(json!({"operator": s.get::<_, String>(0)?, "cell": s.get::<_, String>(1)?,
+                    "started_at": instant(s.get(2)?), "ended_at": instant(s.get(3)?)}))
+            })?;
+            Ok(json!({"op": op, "name": r.get::<_, String>(1)?, "good": plain_number(&good),
+                "scrap": plain_number(&scrap), "sessions": of_op.collect::<rusqlite::Result<Vec<Value>>>()?}))
+        })?
+        .collect()
+}
+
+/// The orders that a lot or serial number was issued to, returned from or used up by, and how much
+/// each time. What the scope does not hold is left out.
+///
+/// # Errors
+/// SQLite's.
+pub fn handled_by(conn: &Connection, scope: &Scope, what: &str) -> rusqlite::Result<Vec<Value>> {
+    let mut sql = Sql::new(
+        "SELECT w.id, w.number, w.product, m.what, m.account, m.at, l.value FROM handled h
+         JOIN movement m ON m.seq = h.seq AND m.position = h.position JOIN work_order w ON w.seq = h.seq
+         JOIN json_each(m.data, '$.lines') l
+         WHERE h.name = ?1 AND (json_extract(l.value, '$.lot') = ?1
+            OR EXISTS (SELECT 1 FROM json_each(l.value, '$.serials') s WHERE s.value = ?1))",
+    );
+    sql.bind(what.to_owned());
+    at_sites(&mut sql, "w.site", scope);
+    sql.push(" ORDER BY m.position, l.key");
+    let mut all = Vec::new();
+    sql.each(conn, |r| {
+        let line: Value = serde_json::from_str(&r.get::<_, String>(6)?).unwrap_or_default();
+        all.push(json!({"work_order_id": id_of(r, 0)?, "number": r.get::<_, String>(1)?,
+            "product": r.get::<_, String>(2)?, "what": r.get::<_, String>(3)?, "by": r.get::<_, String>(4)?,
+            "at": instant(r.get(5)?), "item": line["item_id"], "qty": line["qty"]}));
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 /// The units that a component of this serial number or lot is, or was, in; and the units that those

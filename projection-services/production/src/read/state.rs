@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::list::Format;
-use super::plant::EQUIPMENT;
+use super::plant::{EQUIPMENT, LIVE};
 use super::table::Query;
 
 /// Whose state it is: a cell's, or a line's as a whole.
@@ -36,8 +36,11 @@ pub fn states(conn: &Connection) -> rusqlite::Result<BTreeMap<Place, Value>> {
     let rows = EQUIPMENT.page(conn, &Scope::everything(), &all, Format::Json)?.rows;
     let mut cells: BTreeMap<Place, Value> = BTreeMap::new();
     for row in rows {
-        let document: Value = serde_json::from_slice(&row.text)
+        let mut document: Value = serde_json::from_slice(&row.text)
             .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))?;
+        if let Some(fields) = document.as_object_mut() {
+            fields.retain(|name, _| !LIVE.contains(&name.as_str()));
+        }
         let text = |name: &str| document[name].as_str().unwrap_or_default();
         // Codes were checked before they came into the log.
         if let (Ok(site), Ok(line), Ok(cell)) = (text("site").parse(), text("line").parse(), text("cell").parse()) {

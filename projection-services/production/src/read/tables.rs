@@ -1,6 +1,8 @@
 //! The lists that are described by a [`Table`]: the queue of a cell (RM-03), the schedule (RM-06),
 //! shortages (RM-08), quality (RM-09) and the conflict inbox (RM-17).
 
+use std::collections::BTreeMap;
+
 use mw_contract::{InspectionKind, Instant, NcrStage, OperationState, ReferenceKind, Verdict, WorkOrderState};
 use mw_policy::Scope;
 use rusqlite::Connection;
@@ -208,9 +210,14 @@ pub static SCHEDULE: Table = Table {
 };
 
 /// The load of each cell and line between `a` and `b`: planned hours of the bars that lie in the
-/// period, each as far as it does, against the hours of the period. A bar without standard times
-/// counts with its length.
-pub fn load(conn: &Connection, scope: &Scope, q: &Query) -> rusqlite::Result<Vec<serde_json::Value>> {
+/// period, each as far as it does, against the hours that the line works in it (`working`, milliseconds
+/// by line), or all of them where that is not known. A bar without standard times counts with its length.
+pub fn load(
+    conn: &Connection,
+    scope: &Scope,
+    q: &Query,
+    working: &BTreeMap<String, i64>,
+) -> rusqlite::Result<Vec<serde_json::Value>> {
     const PLANNED: &str = "o.line, o.cell, SUM(CAST(
         (CASE WHEN o.planned_seconds > 0 THEN o.planned_seconds * 1000.0 ELSE o.planned_end - o.planned_start END)
         * (MIN(o.planned_end, p.b) - MAX(o.planned_start, p.a)) / (o.planned_end - o.planned_start) AS INTEGER))";
@@ -243,9 +250,10 @@ pub fn load(conn: &Connection, scope: &Scope, q: &Query) -> rusqlite::Result<Vec
         let count: i64 = conn
             .prepare_cached("SELECT COUNT(*) FROM place WHERE kind = 'cell' AND line = ?1")?
             .query_row([line], |r| r.get(0))?;
-        all.push(row(line, &None, *planned, (to - from) * count.max(1)));
+        let one = line.as_ref().and_then(|l| working.get(l).copied()).unwrap_or(to - from);
+        all.push(row(line, &None, *planned, one * count.max(1)));
         for (_, cell, planned) in cells.iter().filter(|(l, c, _)| l == line && c.is_some()) {
-            all.push(row(line, cell, *planned, to - from));
+            all.push(row(line, cell, *planned, one));
         }
     }
     Ok(all)

@@ -91,6 +91,7 @@ impl Plant {
     pub fn recorded(&mut self, kind: AggregateKind, id: AggregateId, event: Event, when: Instant, recorded: Instant) {
         self.next += 1;
         let version = self.log.iter().filter(|(c, _)| c.events[0].event.stream.id == id).count() as u64 + 1;
+        let (_, schema, payload) = event.encode().unwrap();
         let commit = StoredCommit {
             number: CommitNumber(self.next),
             last_position: Position(self.next),
@@ -118,10 +119,10 @@ impl Plant {
                     version: Version(version),
                     event_id: EventId(Uuid::from_u128(self.next.into())),
                     event_type: event.event_type().as_str().into(),
-                    schema: 1,
+                    schema,
                     occurred_at: when,
                     late: false,
-                    payload: Vec::new(),
+                    payload,
                 },
             }],
         };

@@ -444,6 +444,21 @@ async fn rm_06_the_schedule_has_bars_and_the_load_of_cells_and_lines() {
         let week = p.get("planner-1", "/v1/schedule?line=line-1&state=released").json();
         assert_eq!((&week["from"], week["items"].as_array().unwrap().len()), (&json!("2026-03-02T00:00:00.000Z"), 2));
     });
+    // With a calendar, against its shifts without breaks: in Berlin all of Monday's, and of Tuesday's what
+    // lies before 13:00.
+    let calendar = json!({"site": "plant-1", "shifts": [{"code": "early", "from": "06:00", "to": "14:00",
+        "days": ["mon", "tue"], "breaks": [{"from": "10:00", "to": "10:30"}]}]});
+    let put = json!({"kind": "shift_calendar", "code": "early", "document": calendar});
+    p.send("planner-1", Some("plant-1"), "reference.put", None, put).await;
+    p.settled().await;
+    asking!(p, {
+        let available = |path: &str| -> Vec<Value> {
+            let all = p.get("planner-1", path).json();
+            all["load"].as_array().unwrap().iter().map(|l| json!([l["cell"], l["available_hours"]])).collect()
+        };
+        let there = available("/v1/schedule?from=2026-03-02T00:00:00Z&to=2026-03-03T12:00:00Z");
+        assert!(there.contains(&json!([null, "28.0"])) && there.contains(&json!(["cell-1", "14.0"])), "{there:?}");
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]

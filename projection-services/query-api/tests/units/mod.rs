@@ -54,6 +54,39 @@ async fn as_built_stays_and_a_removed_component_says_when() {
     let inner = get(&p, "planner-1", "/v1/units/SN-2/trace").json();
     assert_eq!(inner["unit"]["as_maintained"][0]["components"][1]["serial"], "C-12");
 
+    // As it was before the swap, and before it was there at all.
+    let then = |path: &str, position: u64| get(&p, "planner-1", &format!("{path}?as_of=position:{position}"));
+    let first =
+        get(&p, "admin", "/v1/audit/events?type=ProductUnitRegistered").items()[0]["position"].as_u64().unwrap();
+    let before = then("/v1/units/SN-1", first);
+    assert_eq!(before.header("etag"), Some("\"1\""));
+    let serials =
+        |d: &Value, list: &str| d[list].as_array().unwrap().iter().map(|c| c["serial"].clone()).collect::<Vec<_>>();
+    assert_eq!(serials(&before.json(), "as_maintained"), [json!("C-9"), Value::Null], "{}", before.text);
+    assert_eq!((&before.json()["status"], &before.json()["position"]), (&json!("in_stock"), &json!(first)));
+    assert_eq!(then("/v1/units/SN-1", first - 1).problem(404), "not-found");
+    // A unit inside another is shown as it was then, too.
+    let outer = first + 1;
+    let nested = then("/v1/units/SN-2/trace", outer).json()["unit"]["as_maintained"][0].clone();
+    assert_eq!((&nested["level"], &nested["components"][0]["serial"]), (&json!(1), &json!("C-9")), "{nested}");
+    assert_eq!(nested["components"][0]["level"], 2);
+    let trace = get(&p, "planner-1", "/v1/units/SN-1/trace");
+    let tag = trace.header("etag").unwrap().to_owned();
+    assert!(tag.starts_with("W/"), "{tag}");
+    let same =
+        tokio::task::block_in_place(|| p.get_with("planner-1", "/v1/units/SN-1/trace", &[("if-none-match", &tag)]));
+    assert_eq!(same.status, 304);
+    // Pages and lines of where-used.
+    let page = get(&p, "planner-1", "/v1/where-used/C-9?limit=1");
+    assert_eq!((page.items().len(), page.json()["next"].is_string()), (1, true));
+    assert!(page.header("link").unwrap().contains("rel=\"next\""));
+    let next = page.json()["next"].as_str().unwrap().to_owned();
+    let rest = get(&p, "planner-1", &format!("/v1/where-used/C-9?limit=1&cursor={next}")).json();
+    assert_eq!((&rest["items"][0]["serial"], &rest["next"]), (&json!("SN-2"), &Value::Null));
+    let csv = get(&p, "planner-1", "/v1/where-used/C-9?format=csv").text;
+    assert!(csv.starts_with("level,serial,product") && csv.lines().count() == 3, "{csv}");
+    assert_eq!(get(&p, "planner-1", "/v1/where-used/C-9?cursor=x").problem(400), "bad-parameter");
+
     // A customer reads what is its own; another site reads nothing.
     assert_eq!(get(&p, "customer-1", "/v1/units/SN-1").json()["serial"], "SN-1");
     for (who, path) in [
@@ -95,13 +128,24 @@ async fn a_machine_shows_what_it_does_and_why_it_stands_still() {
     p.send("admin", Some("plant-1"), "equipment.end-downtime", Some(machine), json!({"downtime_id": d3})).await;
     let d2 = Uuid::now_v7();
     p.send("admin", Some("plant-1"), "equipment.start-downtime", Some(machine), json!({"downtime_id": d2})).await;
-    let alarm = json!({"alarm_id": Uuid::now_v7(), "code": "overheat", "severity": 800});
+    let alarm = json!({"alarm_id": Uuid::now_v7(), "code": "overheat", "severity": 800, "text": "coolant is low"});
     p.send("system", Some("plant-1"), "equipment.raise-alarm", Some(machine), alarm).await;
+    p.settled().await;
+    let version = get(&p, "planner-1", &format!("/v1/equipment/{machine}")).json()["version"].clone();
+    let on = json!({"on": true, "until": "2026-03-02T18:00:00Z", "force": true});
+    let on = json!({"command_id": Uuid::now_v7(), "type": "equipment.set-maintenance-mode", "aggregate_id": machine,
+        "expected_version": version, "payload": on});
+    assert!(p.execute("admin", Some("plant-1"), &on).await.error.is_none());
     p.settled().await;
     let row = get(&p, "planner-1", "/v1/equipment").items().remove(0);
     assert_eq!((&row["cell"], &row["state"], &row["open_alarms"]), (&json!("cell-1"), &json!("running"), &json!(1)));
     assert_eq!((&row["downtime_id"], &row["downtime_reason"]), (&json!(d2), &json!(null)));
+    assert_eq!((&row["maintenance"], &row["maintenance_until"]), (&json!(true), &json!("2026-03-02T18:00:00.000Z")));
+    assert_eq!(row["good_shift"], "0", "{row}");
+    let csv = get(&p, "planner-1", "/v1/equipment?format=csv").text;
+    assert!(csv.lines().next().unwrap().ends_with("shift,good_hour,target_hour,good_shift,target_shift,oee"), "{csv}");
     let document = get(&p, "planner-1", &format!("/v1/equipment/{machine}")).json();
+    assert!(document["alarms"][0]["text"].as_str().unwrap().eq_ignore_ascii_case("coolant is low"), "{document}");
     assert_eq!(
         (document["downtimes"].as_array().unwrap().len(), &document["alarms"][0]["code"]),
         (4, &json!("overheat"))
@@ -120,6 +164,14 @@ async fn a_machine_shows_what_it_does_and_why_it_stands_still() {
     }
     assert!(get(&p, "planner-2", "/v1/equipment").items().is_empty());
     assert_eq!(get(&p, "planner-2", &format!("/v1/equipment/{machine}")).problem(404), "not-found");
+    let then = |n: u64| get(&p, "planner-1", &format!("/v1/equipment/{machine}?as_of=position:{n}"));
+    let now = p.log_position();
+    assert_eq!(then(now).json()["downtimes"], document["downtimes"]);
+    let registered = get(&p, "admin", "/v1/audit/events?type=EquipmentRegistered").items()[0]["position"].clone();
+    let first = then(registered.as_u64().unwrap()).json();
+    assert_eq!((&first["version"], &first["state"], &first["alarms"]), (&json!(1), &Value::Null, &json!([])));
+    let hidden = format!("/v1/equipment/{machine}?as_of=position:{now}");
+    assert_eq!(get(&p, "planner-2", &hidden).problem(404), "not-found");
     assert_eq!(get(&p, "customer-1", "/v1/equipment").status, 403);
 }
 
