@@ -12,7 +12,10 @@ use crate::mqtt::{Connection, Incoming, Refused, Silence};
 use crate::{SECRET, SITE, System};
 
 /// How long one command may take from PUBLISH to reply and PUBACK.
-const ANSWER: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(40);
+
+/// How long a broker that is there may take to answer a ping.
+const PONG: Duration = Duration::from_secs(10);
 
 /// What a client knows of a command that it sent.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +57,7 @@ pub struct Commands {
     /// Everything ever sent, by command id.
     pub book: HashMap<String, Known>,
     settled: usize,
+    pongs: usize,
 }
 
 impl Commands {
@@ -75,6 +79,7 @@ impl Commands {
             waiting: HashMap::new(),
             book: HashMap::new(),
             settled: 0,
+            pongs: 0,
         }
     }
 
@@ -164,7 +169,8 @@ impl Commands {
                 self.drop_connection();
                 return Err(Lost);
             }
-            Ok(Incoming::SubAck(..) | Incoming::Pong) => {}
+            Ok(Incoming::Pong) => self.pongs += 1,
+            Ok(Incoming::SubAck(..)) => {}
             Err(Silence::Timeout) => return Ok(false),
         }
         Ok(true)
@@ -197,7 +203,8 @@ impl Commands {
 
     fn wait_for(&mut self, command: &Value, id: &str) -> Result<(), Lost> {
         self.publish(command)?;
-        let deadline = Instant::now() + ANSWER;
+        let mut deadline = Instant::now() + ANSWER;
+        let mut asked = false;
         loop {
             let k = &self.book[id];
             if k.reply.as_ref().is_some_and(is_retryable) {
@@ -209,9 +216,35 @@ impl Commands {
                 return Ok(());
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no reply and PUBACK within {ANSWER:?}: {:?}", self.book[id]);
+            if left.is_zero() {
+                // As keep-alive does: a peer that went away without a word (a container that was
+                // taken out of its network) is not one that has lost a command.
+                if asked {
+                    self.drop_connection();
+                    return Err(Lost);
+                }
+                asked = true;
+                self.ping()?;
+                deadline = Instant::now() + PONG;
+                continue;
+            }
+            let pongs = self.pongs;
             self.take(left)?;
+            assert!(
+                !asked || pongs == self.pongs,
+                "the broker lives, but there is no reply and PUBACK within {ANSWER:?}: {:?}",
+                self.book[id]
+            );
         }
+    }
+
+    fn ping(&mut self) -> Result<(), Lost> {
+        let sent = self.connection.as_ref().is_some_and(|c| c.ping().is_ok());
+        if !sent {
+            self.drop_connection();
+            return Err(Lost);
+        }
+        Ok(())
     }
 
     /// The same where the connection must hold.

@@ -56,7 +56,10 @@ impl Shared {
     fn work_for(&self, time: Duration) {
         let state = self.state.lock().unwrap();
         let (state, _) = self.changed.wait_timeout_while(state, time, |s| !s.failed).unwrap();
-        assert!(!state.failed, "a client failed");
+        let failed = state.failed;
+        // Not with the lock held: its poison would hide what the client says.
+        drop(state);
+        assert!(!failed, "a client failed");
     }
 
     fn stopped(&self) -> bool {

@@ -194,6 +194,58 @@ impl Sheet {
     }
 }
 
+/// Golden scenarios 4 and 5 with other numbers: reports of several tablets at once, some sent again and
+/// again, add up to what was on the reports; of several who complete, one does.
+#[test]
+fn goldens_04_05_with_other_numbers_each_report_counts_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = System::demo(dir.path());
+    let (mut p, mut l) = people(&system, "taps");
+    let http = Http::login(&system, "planner-1");
+    for seed in 1..=4u64 {
+        let mut dice = Dice(seed);
+        let tablets = 2 + dice.roll(3);
+        // Good, scrap and how often it is sent, of each report of each tablet.
+        let work: Vec<Vec<(u32, u32, u32)>> = (0..tablets)
+            .map(|_| (0..1 + dice.roll(6)).map(|_| (1 + dice.roll(9), dice.roll(3), 1 + dice.roll(4))).collect())
+            .collect();
+        let good: u32 = work.iter().flatten().map(|r| r.0).sum();
+        let scrap: u32 = work.iter().flatten().map(|r| r.1).sum();
+        let id = started(&mut p, &mut l, good + scrap, json!({}));
+        let mut clients: Vec<Commands> =
+            (0..tablets).map(|t| Commands::connect(&system, "lead-1", &format!("tablet-{seed}-{t}"))).collect();
+        std::thread::scope(|s| {
+            for (client, reports) in clients.iter_mut().zip(&work) {
+                let id = &id;
+                s.spawn(move || {
+                    for (good, scrap, times) in reports {
+                        let report = story::report(id, 10, *good, *scrap);
+                        let first = client.accepted(&report);
+                        for _ in 1..*times {
+                            let again = client.call(&report);
+                            assert_eq!(again["status"], "duplicate", "{again}");
+                            assert_eq!(again["events"], first["events"]);
+                        }
+                    }
+                });
+            }
+        });
+        let done = l.accepted(&story::complete_operation(&id, 10, false));
+        let version = story::version(&done);
+        let ends: Vec<Value> = std::thread::scope(|s| {
+            let ended: Vec<_> =
+                clients.iter_mut().map(|c| s.spawn(|| c.call(&story::complete(&id, version)))).collect();
+            ended.into_iter().map(|e| e.join().unwrap()).collect()
+        });
+        let codes = ends.iter().filter(|e| e["error"]["code"] == "VERSION_CONFLICT").count();
+        let won: Vec<&Value> = ends.iter().filter(|e| e["status"] == "accepted").collect();
+        assert_eq!((won.len(), codes), (1, ends.len() - 1), "{ends:?}");
+        let doc = http.get(&format!("/v1/work-orders/{id}?min_position={}", story::position(won[0]))).json();
+        let told = (doc["good"].as_str(), doc["scrap"].as_str(), doc["state"].as_str());
+        assert_eq!(told, (Some(&*good.to_string()), Some(&*scrap.to_string()), Some("completed")), "seed {seed}");
+    }
+}
+
 #[test]
 fn goldens_07_08_09_with_other_numbers_are_what_a_sheet_of_paper_says() {
     let dir = tempfile::tempdir().unwrap();

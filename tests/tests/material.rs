@@ -66,6 +66,65 @@ fn golden_10_a_cancelled_order_frees_what_was_kept_for_it() {
     assert_eq!(sheets(&http)["available"], "3");
 }
 
+/// Golden scenario 10 with other numbers: what a storekeeper's card would say at each step.
+#[test]
+fn golden_10_with_other_numbers_the_store_ends_as_it_began() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = System::demo(dir.path());
+    let (mut p, mut l) = people(&system, "cancel-more");
+    let http = Http::login(&system, "planner-1");
+    // Planned, in the store, issued in two goes.
+    for (n, planned, stored, issues) in
+        [(1, 7, 7, [4, 3]), (2, 12, 5, [1, 4]), (3, 1, 9, [1, 0]), (4, 30, 29, [17, 2]), (5, 4, 4, [2, 2])]
+    {
+        let item = format!("sheet-{n}");
+        let mut receive = stock("receive", json!({"qty": stored}));
+        receive["payload"]["item_id"] = json!(item);
+        p.accepted(&receive);
+        let id = story::new_id();
+        let mut create = story::create(&id, "bracket-10", planned);
+        create["payload"]["bom"] = json!([{"line_no": 1, "item_id": item, "qty_per_unit": "1"}]);
+        p.accepted(&create);
+        p.accepted(&story::plan(&id, 1));
+        p.accepted(&story::command("work-order.release", &id, Some(2), json!({"allow_shortage": true})));
+        let card = |on_hand: u32, reserved: u32| {
+            http.eventually(&format!("/v1/stock?item={item}"), |a| {
+                a.items().first().is_some_and(|s| {
+                    (s["on_hand"].as_str(), s["reserved"].as_str())
+                        == (Some(&*on_hand.to_string()), Some(&*reserved.to_string()))
+                })
+            })
+        };
+        let kept = planned.min(stored);
+        card(stored, kept);
+        let mut out = 0;
+        let mut version = 0;
+        for qty in issues.into_iter().filter(|q| *q > 0) {
+            let lines = json!([{"line_no": 1, "qty": qty, "from_location": "store"}]);
+            let issue = json!({"issue_id": story::new_id(), "lines": lines});
+            l.accepted(&story::command("work-order.issue-material", &id, None, issue));
+            out += qty;
+            card(stored - out, kept - out);
+        }
+        let cancel = |v: u64| story::command("work-order.cancel", &id, Some(v), json!({"reason": "no_demand"}));
+        for back in [out - 1, 1].into_iter().filter(|q| *q > 0) {
+            let at = http.get(&format!("/v1/work-orders/{id}")).json()["version"].as_u64().unwrap();
+            let refused = p.call(&cancel(at));
+            assert_eq!(refused["error"]["details"]["rule"], "WO-19.R2", "{refused}");
+            let lines = json!([{"line_no": 1, "qty": back, "to_location": "store", "condition": "good"}]);
+            let back_again = json!({"return_id": story::new_id(), "reason": "surplus", "lines": lines});
+            let returned = l.accepted(&story::command("work-order.return-material", &id, None, back_again));
+            version = story::version(&returned);
+            out -= back;
+            http.eventually(&format!("/v1/stock?item={item}"), |a| {
+                a.items().first().is_some_and(|s| s["on_hand"] == (stored - out).to_string())
+            });
+        }
+        p.accepted(&cancel(version));
+        card(stored, 0);
+    }
+}
+
 #[test]
 fn st_02_no_piece_is_kept_twice_when_two_ask_at_once() {
     let dir = tempfile::tempdir().unwrap();

@@ -209,6 +209,50 @@ mod tests {
     }
 
     #[test]
+    fn wo_33_r1_another_reason_is_another_report_even_of_as_many() {
+        let mut w = World::new();
+        let id = reported(&mut w, 4);
+        let scrap = |reason: &str, n: u32| json!({"good": 4, "scrap": [{"qty": n, "reason": reason}]});
+        to(&mut w, id, scrap("surface", 2)).unwrap();
+        assert_eq!(rule(to(&mut w, id, scrap("surface", 2))), "WO-33.R1");
+        let d = to(&mut w, id, scrap("dimension", 2)).unwrap();
+        assert_eq!(data(&d, 0)["delta"], json!({"good": "0", "scrap": "0", "rework": "0"}));
+        to(&mut w, id, scrap("dimension", 1)).unwrap();
+        let two = json!([{"qty": 1, "reason": "dimension"}, {"qty": 1, "reason": "surface"}]);
+        to(&mut w, id, json!({"good": 4, "scrap": two})).unwrap();
+    }
+
+    #[test]
+    fn wo_33_r2_a_correction_of_rework_counts_what_waits_and_what_it_said_itself() {
+        let mut w = World::new();
+        let id = reported(&mut w, 4);
+        let list = |n: u32| json!([{"qty": n, "reason": "surface"}]);
+        // Three were sent to rework, none is back: two may be un-sent, and more may be sent.
+        w.lead("work-order.report-quantity", id, json!({"op": 10, "report_id": e(60), "rework": list(3)})).unwrap();
+        to(&mut w, id, json!({"report_id": e(60), "rework": list(5)})).unwrap();
+        to(&mut w, id, json!({"report_id": e(60), "rework": list(1)})).unwrap();
+        assert_eq!(w.order(id).operation(10).unwrap().rework_open.to_string(), "1");
+        // One came back as scrap: it may have been good, and none of it more than one.
+        let back = json!({"op": 10, "report_id": e(61), "source": "rework", "scrap": list(1)});
+        w.lead("work-order.report-quantity", id, back).unwrap();
+        let two = json!({"report_id": e(61), "good": 1, "scrap": list(1)});
+        assert_eq!(rule(to(&mut w, id, two)), "WO-33.R2");
+        to(&mut w, id, json!({"report_id": e(61), "good": 1})).unwrap();
+        assert!(w.order(id).operation(10).unwrap().rework_open.is_zero());
+    }
+
+    #[test]
+    fn wo_33_r3_what_was_shipped_does_not_keep_more_from_being_reported() {
+        let mut w = World::new();
+        let id = w.shipped_pump("S-1");
+        let report = w.order(id).reports.iter().find(|(_, r)| r.op == 20).map(|(id, _)| id.to_string()).unwrap();
+        let say = |good: u32| json!({"report_id": report, "good": good, "reason": "wrong_data"});
+        // As many as were shipped is enough, and a correction upwards always is.
+        w.lead("work-order.correct-report", id, say(1)).unwrap();
+        w.lead("work-order.correct-report", id, say(3)).unwrap();
+    }
+
+    #[test]
     fn wo_33_r2_successors_keep_what_they_used() {
         // Golden scenario 9.
         let mut w = World::new();

@@ -118,6 +118,20 @@ mod tests {
     }
 
     #[test]
+    fn wo_34_r1_now_is_not_the_future() {
+        let mut w = World::new();
+        let (id, _, second) = worked(&mut w);
+        let now = w.now;
+        let p = json!({"op": 10, "session_id": second, "reason": "break"});
+        w.lead("work-order.pause-operation", id, p).unwrap();
+        to(&w, id, &second, json!({"new_end": now})).unwrap();
+        assert_eq!(rule(to(&w, id, &second, json!({"new_end": now.plus_millis(1)}))), "WO-34.R1");
+        let open = w.start(&operator("operator-2"), id, 10, "cell-2");
+        to(&w, id, &open, json!({"new_start": now})).unwrap();
+        assert_eq!(rule(to(&w, id, &open, json!({"new_start": now.plus_millis(1)}))), "WO-34.R1");
+    }
+
+    #[test]
     fn wo_34_times_follow_the_correction() {
         let mut w = World::new();
         let (id, first, _) = worked(&mut w);

@@ -224,6 +224,32 @@ mod tests {
     }
 
     #[test]
+    fn wo_03_r4_rescheduled_and_added_work_counts_where_it_is_now() {
+        let mut w = World::new();
+        let id = w.pump(600);
+        plan(&mut w, id, json!({})).unwrap();
+        // The big order goes a day on: its place is free, and the next day is full.
+        let day_on = json!({"planned_start": "2026-03-04T08:00:00.000Z", "planned_end": "2026-03-04T16:00:00.000Z",
+            "reason": "x"});
+        w.planner("work-order.reschedule", id, day_on).unwrap();
+        let other = w.pump(600);
+        assert!(codes(&plan(&mut w, other, json!({})).unwrap()).is_empty());
+        let next = w.pump(100);
+        let then = json!({"planned_start": "2026-03-04T08:00:00.000Z", "planned_end": "2026-03-04T16:00:00.000Z"});
+        assert_eq!(codes(&plan(&mut w, next, then).unwrap()), ["line_overloaded"]);
+        // 54,300 s of 57,600 s are planned; one more operation of 6 s a piece takes the rest.
+        w.planner("work-order.cancel", next, json!({"reason": "no_demand"})).unwrap();
+        w.planner("work-order.release", other, json!({})).unwrap();
+        let small = w.bracket_with(10, json!({"routing": [{"op": 10, "name": "a", "run_time_per_unit": 60}]}));
+        let planned = plan(&mut w, small, json!({})).unwrap();
+        assert!(codes(&planned).is_empty());
+        let wipe = json!({"op": 30, "name": "wipe", "cell_class": "assembly", "setup_time": 0, "run_time_per_unit": 6, "reason": "quality"});
+        w.planner("work-order.add-operation", other, wipe).unwrap();
+        let late = w.bracket_with(1, json!({"routing": [{"op": 10, "name": "a", "run_time_per_unit": 60}]}));
+        assert_eq!(codes(&plan(&mut w, late, json!({})).unwrap()), ["line_overloaded"]);
+    }
+
+    #[test]
     fn wo_03_operations_and_cells_must_exist() {
         let mut w = World::new();
         let id = w.pump(5);

@@ -227,6 +227,19 @@ mod tests {
     }
 
     #[test]
+    fn wo_21_r2_what_waits_for_an_answer_and_what_is_kept_count_alike() {
+        let mut w = World::new();
+        let id = w.with_material(9);
+        w.lead("work-order.request-material", id, request(4)).unwrap();
+        confirm(&mut w, id, json!({"request_id": e(1), "reserved": [reserved(10, 4)]})).unwrap();
+        let more = |n: u32| json!({"lines": [{"line_no": 1, "qty": n}]});
+        w.lead("work-order.request-material", id, more(3)).unwrap();
+        // Four are kept, three are asked for: two are left.
+        assert_eq!(detail(w.lead("work-order.request-material", id, more(3)), "max_allowed"), "2");
+        w.lead("work-order.request-material", id, more(2)).unwrap();
+    }
+
+    #[test]
     fn wo_22_each_part_of_a_request_is_answered_once() {
         let mut w = World::new();
         let id = w.with_material(5);

@@ -352,6 +352,17 @@ mod tests {
     }
 
     #[test]
+    fn wo_30_a_resumption_warns_as_a_start_does() {
+        let mut w = World::new();
+        let id = w.with_material(5);
+        let session = w.start(&operator("operator-1"), id, 10, "cell-1");
+        w.lead("work-order.pause-operation", id, json!({"op": 10, "session_id": session, "reason": "break"})).unwrap();
+        let again = json!({"op": 10, "session_id": crate::fixture::e(77)});
+        let d = w.run(&operator("operator-1"), "work-order.resume-operation", id, again).unwrap();
+        assert_eq!(d.warnings[0].code, "material_missing");
+    }
+
+    #[test]
     fn wo_28_r4_one_open_session_for_each_operator_and_operation() {
         let mut w = World::new();
         let id = pumps(&mut w);
