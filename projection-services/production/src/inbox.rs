@@ -101,9 +101,7 @@ fn kind(
 ) -> Result<Option<&'static str>, ApplyError> {
     let h = &commit.head;
     if h.account.as_str() == PROCESSES {
-        // Too little stock is an answer, and a stale version is tried again by itself.
-        let failed = !matches!(refusal.code, ErrorCode::InsufficientStock | ErrorCode::VersionConflict);
-        return Ok(failed.then_some("process_failed"));
+        return Ok((!is_an_answer(&h.command_type, refusal.code)).then_some("process_failed"));
     }
     if refusal.code == ErrorCode::ClockSkew && (h.role == Some(Role::Device) || h.device.is_some()) {
         return Ok(Some("clock_skew"));
@@ -117,6 +115,25 @@ fn kind(
     }
     let offline = refusal.details.as_ref().and_then(|d| d.get("captured_offline")) == Some(&serde_json::json!(true));
     Ok(offline.then_some("offline"))
+}
+
+/// What a process manager reckons with, and has nobody look at.
+fn is_an_answer(command_type: &str, code: ErrorCode) -> bool {
+    match code {
+        // Too little stock is an answer, and a stale version is tried again by itself.
+        ErrorCode::InsufficientStock | ErrorCode::VersionConflict => true,
+        // Somebody issued what it was about to ask for: it asks for the rest.
+        ErrorCode::GuardFailed => command_type == "work-order.request-material",
+        // What was to be let go is gone, and an order that has ended needs no material.
+        ErrorCode::NotFound | ErrorCode::InvalidState => matches!(
+            command_type,
+            "work-order.release-reservation"
+                | "stock.release-reservation"
+                | "work-order.request-material"
+                | "work-order.confirm-reservation"
+        ),
+        _ => false,
+    }
 }
 
 fn put(tx: &Connection, commit: &StoredCommit, refusal: &Rejection, kind: &str) -> Result<(), ApplyError> {

@@ -138,6 +138,9 @@ fn change(cx: &Cx<'_>, line: u16, f: impl FnOnce(&mut Need)) -> rusqlite::Result
     Ok(())
 }
 
+/// The step in which an order asks for the first time.
+const REQUEST: &str = "request";
+
 impl Manager for Material {
     fn name(&self) -> &'static str {
         NAME
@@ -320,6 +323,23 @@ impl Manager for Material {
             e.tx.execute("DELETE FROM request WHERE id = ?1", [request])?;
             return Ok(matches!(e.refused, None | Some(ErrorCode::InvalidState | ErrorCode::AlreadyExists)));
         }
+        if is(CommandType::WorkOrderRequestMaterial) && e.refused == Some(ErrorCode::GuardFailed) && row.step == REQUEST
+        {
+            // Something was issued meanwhile: only what is lacking after that is asked for.
+            if let (Ok(order), Ok(trigger)) = (row.aggregate.parse(), row.trigger.parse()) {
+                ask_for(e.tx, order, trigger, "request-again")?;
+            }
+            return Ok(true);
+        }
+        if is(CommandType::StockIssue) && row.payload["reservation_id"].is_null() && e.refused.is_none() {
+            // It went out of what was kept for the order before the order had heard of that.
+            for used in e.events.iter().filter_map(|x| match x {
+                Event::StockIssued(i) => i.reservation_id,
+                _ => None,
+            }) {
+                used_up_early(e.tx, &row.trigger, &row.payload, &used.to_string())?;
+            }
+        }
         let given_back = is(CommandType::StockReleaseReservation) || is(CommandType::WorkOrderReleaseReservation);
         Ok(match e.refused {
             None => true,
@@ -368,6 +388,15 @@ fn of_order(tx: &Connection, trigger: Uuid, step: &str, order: &Order, ids: &[St
     outbox::push(tx, NAME, &send)
 }
 
+/// A reservation of which stock has nothing left is none for its order either.
+fn used_up_early(tx: &Connection, trigger: &str, issue: &Value, id: &str) -> rusqlite::Result<()> {
+    let is_left: bool =
+        tx.prepare_cached("SELECT EXISTS (SELECT 1 FROM reservation WHERE id = ?1)")?.query_row([id], |r| r.get(0))?;
+    let order = issue["for_work_order"].as_str().and_then(|o| o.parse().ok()).filter(|_| !is_left);
+    let Some(order) = order.map(|o| facts::order(tx, o)).transpose()?.flatten() else { return Ok(()) };
+    of_order(tx, trigger.parse().unwrap_or_default(), &format!("used:{id}"), &order, &[id.to_owned()])
+}
+
 /// Lets a reservation go in stock, once.
 fn release(tx: &Connection, id: &str, trigger: Uuid) -> rusqlite::Result<()> {
     let stock: Option<String> = tx
@@ -409,10 +438,14 @@ fn required(order: &Order, line: &BomLineV1) -> Qty {
 
 /// Asks for what an order in work lacks.
 fn ask(cx: &Cx<'_>) -> rusqlite::Result<()> {
-    let Some(order) = facts::order(cx.tx, cx.aggregate())?.filter(|o| o.state == "active") else { return Ok(()) };
+    ask_for(cx.tx, cx.aggregate(), cx.id(), REQUEST)
+}
+
+fn ask_for(tx: &Connection, order: AggregateId, trigger: Uuid, step: &str) -> rusqlite::Result<()> {
+    let Some(order) = facts::order(tx, order)?.filter(|o| o.state == "active") else { return Ok(()) };
     let mut lines = Vec::new();
     for l in bom(&order).iter().filter(|l| !l.backflush) {
-        let n = need(cx.tx, order.id, l.line_no)?;
+        let n = need(tx, order.id, l.line_no)?;
         let lacking = required(&order, l).less(n.asked + n.reserved + n.issued);
         if !lacking.is_zero() {
             lines.push(json!({"line_no": l.line_no, "qty": lacking}));
@@ -421,18 +454,18 @@ fn ask(cx: &Cx<'_>) -> rusqlite::Result<()> {
     if lines.is_empty() {
         return Ok(());
     }
-    let request = derived(&format!("{NAME}:{}", cx.id()));
+    let name = if step == REQUEST { format!("{NAME}:{trigger}") } else { format!("{NAME}:{trigger}:{step}") };
     let send = Send {
-        trigger: cx.id(),
-        step: "request",
+        trigger,
+        step,
         site: &order.site,
         command: CommandType::WorkOrderRequestMaterial,
         aggregate: order.id,
         expected_version: None,
         occurred_at: None,
-        payload: json!({"request_id": request, "lines": lines}),
+        payload: json!({"request_id": derived(&name), "lines": lines}),
     };
-    cx.send(NAME, &send)
+    outbox::push(tx, NAME, &send)
 }
 
 /// Gives back the reservations that fit into what an order no longer needs; they are whole.

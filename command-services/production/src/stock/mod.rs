@@ -88,5 +88,9 @@ fn insufficient(asked: Qty, available: Qty) -> Rejection {
 }
 
 fn decided(ctx: &DecisionContext<'_>, role: Role, event: impl Into<Event>) -> Decision {
-    Decision::on(StreamId::new(AggregateKind::Stock, ctx.aggregate_id), role, [event.into()])
+    all_decided(ctx, role, [event])
+}
+
+fn all_decided(ctx: &DecisionContext<'_>, role: Role, events: impl IntoIterator<Item = impl Into<Event>>) -> Decision {
+    Decision::on(StreamId::new(AggregateKind::Stock, ctx.aggregate_id), role, events.into_iter().map(Into::into))
 }

@@ -5,9 +5,9 @@ use mw_contract::command::stock::{AdjustStock, IssueStock, ReceiveStock, ReturnS
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::stock::{StockAdjustedV1, StockIssuedV1, StockReceivedV1, StockReturnedV1};
 use mw_contract::reference::catalogues;
-use mw_contract::{MaterialCondition, Qty, Rejection, Sealed, Text};
+use mw_contract::{AggregateId, EntityId, MaterialCondition, Qty, Rejection, Sealed, Text};
 
-use super::{StockItem, decided, insufficient, item, moved, one_serial_a_piece, site};
+use super::{StockItem, all_decided, decided, insufficient, item, moved, one_serial_a_piece, site};
 use crate::facts::Production;
 use crate::rules::{Holds, authorise, need_reason, settings, too_large};
 use crate::state::ProductionState;
@@ -47,7 +47,8 @@ fn new_serials(item: Option<&StockItem>, serials: &[Text<60>], qty: Qty) -> Resu
     Ok(())
 }
 
-/// Decides ST-04: from a reservation, or from what nobody has reserved.
+/// Decides ST-04: from a reservation, or from what nobody has reserved. What goes out for an order before the
+/// order knew of its reservation comes out of that reservation first.
 pub fn issue(
     facts: &Production,
     state: &ProductionState,
@@ -58,17 +59,8 @@ pub fn issue(
     let item = item(state, ctx)?;
     moved(p.qty, Qty::ZERO)?;
     let Some(item) = item else { return Err(insufficient(p.qty, Qty::ZERO)) };
-    let free = match p.reservation_id {
-        None => item.available(),
-        Some(id) => item.reservations.get(&id).map(|r| r.qty).ok_or_else(|| {
-            Rejection::not_found(format!("there is no reservation {id} here: it was used up or released"))
-                .at("payload.reservation_id")
-        })?,
-    };
-    if p.qty > free {
-        return Err(insufficient(p.qty, free));
-    }
-    let serials = p.serials.clone().unwrap_or_default();
+    let sources = sources(item, p)?;
+    let mut serials = p.serials.clone().unwrap_or_default();
     one_serial_a_piece(&serials, p.qty, "payload.serials")?;
     if serials.is_empty() && !item.serials.is_empty() {
         return Err(Rejection::invalid("payload.serials", "is required: these pieces are told apart"));
@@ -76,17 +68,46 @@ pub fn issue(
     if let Some(absent) = serials.iter().find(|s| !item.serials.contains(*s)) {
         return Err(Rejection::not_found(format!("{absent} is not in stock here")).at("payload.serials"));
     }
-    let issued = StockIssuedV1 {
-        item_id: p.item_id.clone(),
-        location: p.location.clone(),
-        lot: p.lot.clone(),
-        qty: p.qty,
-        serials,
-        reservation_id: p.reservation_id,
-        work_order_id: p.for_work_order,
-        on_hand: item.on_hand.less(p.qty),
-    };
-    Ok(decided(ctx, role, issued))
+    let mut on_hand = item.on_hand;
+    let mut events = Vec::with_capacity(sources.len());
+    for (reservation_id, qty) in sources {
+        on_hand = on_hand.less(qty);
+        let of_these = serials.iter().enumerate().take_while(|(n, _)| Qty::whole(*n as u32) < qty).count();
+        events.push(StockIssuedV1 {
+            item_id: p.item_id.clone(),
+            location: p.location.clone(),
+            lot: p.lot.clone(),
+            qty,
+            serials: serials.drain(..of_these).collect(),
+            reservation_id,
+            work_order_id: p.for_work_order,
+            on_hand,
+        });
+    }
+    Ok(all_decided(ctx, role, events))
+}
+
+/// Reservations, or none for what is free, and how much comes out of each.
+fn sources(item: &StockItem, p: &IssueStock) -> Result<Vec<(Option<EntityId>, Qty)>, Rejection> {
+    if let Some(id) = p.reservation_id {
+        let kept = item.reservations.get(&id).map(|r| r.qty).ok_or_else(|| {
+            Rejection::not_found(format!("there is no reservation {id} here: it was used up or released"))
+                .at("payload.reservation_id")
+        })?;
+        return if p.qty <= kept { Ok(vec![(Some(id), p.qty)]) } else { Err(insufficient(p.qty, kept)) };
+    }
+    let own = |order: Option<AggregateId>| order.is_some() && order == p.for_work_order;
+    let kept = item.reservations.iter().filter(|(_, r)| own(r.work_order_id)).map(|(id, r)| (Some(*id), r.qty));
+    let mut left = p.qty;
+    let mut sources = Vec::new();
+    for (id, qty) in kept.chain([(None, item.available())]) {
+        let part = qty.min(left);
+        if !part.is_zero() {
+            sources.push((id, part));
+            left = left.less(part);
+        }
+    }
+    if left.is_zero() { Ok(sources) } else { Err(insufficient(p.qty, p.qty.less(left))) }
 }
 
 /// Decides ST-05. Only what is good is on hand again; the rest is recorded and set apart.
@@ -210,6 +231,30 @@ mod tests {
         assert_eq!(code(w.stock("issue", json!({"qty": 1, "reservation_id": e(1)}))), ErrorCode::NotFound);
         w.stock("issue", json!({"qty": 2})).unwrap();
         assert!(w.state(stock("sheet")).stock().unwrap().on_hand.is_zero());
+    }
+
+    #[test]
+    fn st_04_an_order_that_does_not_know_its_reservation_yet_uses_it_all_the_same() {
+        let mut w = World::new();
+        let (mine, other) = (crate::fixture::id(77), crate::fixture::id(78));
+        w.stock("receive", json!({"qty": 4, "serials": ["A", "B", "C", "D"]})).unwrap();
+        w.stock("reserve", json!({"reservation_id": e(1), "qty": 2, "for_work_order": mine})).unwrap();
+        w.stock("reserve", json!({"reservation_id": e(2), "qty": 1, "for_work_order": other})).unwrap();
+        let issue = |qty: usize, order| {
+            let serials = &["A", "B", "C", "D"][..qty];
+            json!({"qty": qty, "serials": serials, "for_work_order": order})
+        };
+        // What another order has kept stays kept.
+        assert_eq!(detail(w.stock("issue", issue(4, mine)), "available"), json!("3"));
+        assert_eq!(detail(w.stock("issue", json!({"qty": 3, "serials": ["A", "B", "C"]})), "available"), json!("1"));
+        let d = w.stock("issue", issue(3, mine)).unwrap();
+        let told: Vec<Value> = (0..d.events.len())
+            .map(|i| data(&d, i))
+            .map(|x| json!([x["qty"], x["reservation_id"], x["serials"], x["on_hand"]]))
+            .collect();
+        assert_eq!(told, [json!(["2", e(1), ["A", "B"], "2"]), json!(["1", null, ["C"], "1"])]);
+        let left = w.state(stock("sheet")).stock().unwrap().clone();
+        assert_eq!((left.reserved().to_string(), left.available().to_string()), ("1".into(), "0".into()));
     }
 
     #[test]
