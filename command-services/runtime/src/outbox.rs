@@ -106,7 +106,7 @@ impl Outbox {
                     let (topic, event) = cloud::cloud_event(self.context, commit, e, &data);
                     out.push(Outbound {
                         topic,
-                        payload: Bytes::from(event.to_string()),
+                        payload: Bytes::from(event),
                         content_type: Some(cloud::CONTENT_TYPE),
                         ..Outbound::default()
                     });

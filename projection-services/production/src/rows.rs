@@ -145,7 +145,7 @@ pub fn event(tx: &Connection, commit: &StoredCommit, seq: Position, event: &Even
             }
         }
         Event::UnitRegistered(e) => {
-            let registered = Event::UnitRegistered(e.clone()).data().to_string();
+            let registered = serde_json::to_string(e).unwrap_or_default();
             tx.prepare_cached(
                 "INSERT INTO unit VALUES (?1, ?2, ?3, 0, ?4, 0, NULL)
                  ON CONFLICT (seq, serial) DO UPDATE SET registered = excluded.registered",
@@ -208,7 +208,7 @@ pub fn event(tx: &Connection, commit: &StoredCommit, seq: Position, event: &Even
             what,
             commit.head.account.as_str(),
             m.occurred_at.millis(),
-            event.data().to_string()
+            serde_json::to_string(event).unwrap_or_default()
         ])?;
         for name in handled(event) {
             tx.prepare_cached("INSERT OR IGNORE INTO handled VALUES (?1,?2,?3)")?.execute(params![name, s, p])?;
