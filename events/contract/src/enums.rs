@@ -230,6 +230,226 @@ closed_list! {
     /// From when a warranty runs.
     WarrantyBasis { ShipDate = 1 "ship_date", Installation = 2 "installation", Extension = 3 "extension" }
 
+    /// The state of a repair ticket.
+    TicketState {
+        New = 1 "new",
+        Triaged = 2 "triaged",
+        AwaitingApproval = 3 "awaiting_approval",
+        Assigned = 4 "assigned",
+        Scheduled = 5 "scheduled",
+        Travelling = 6 "travelling",
+        InProgress = 7 "in_progress",
+        OnHold = 8 "on_hold",
+        Resolved = 9 "resolved",
+        Closed = 10 "closed",
+        Cancelled = 11 "cancelled",
+    }
+
+    /// What a ticket is about.
+    TicketKind {
+        CustomerRepair = 1 "customer_repair",
+        InternalMaintenance = 2 "internal_maintenance",
+        Preventive = 3 "preventive",
+        Complaint = 4 "complaint",
+        Installation = 5 "installation",
+    }
+
+    /// The way a ticket came in.
+    Channel {
+        Portal = 1 "portal",
+        Phone = 2 "phone",
+        Email = 3 "email",
+        Operator = 4 "operator",
+        Alarm = 5 "alarm",
+        Plan = 6 "plan",
+        Erp = 7 "erp",
+    }
+
+    /// Who bears the cost of a repair.
+    WarrantyStatus {
+        Unchecked = 1 "unchecked",
+        InWarranty = 2 "in_warranty",
+        Contract = 3 "contract",
+        Goodwill = 4 "goodwill",
+        OutOfWarranty = 5 "out_of_warranty",
+        Void = 6 "void",
+        UnknownUnit = 7 "unknown_unit",
+    }
+
+    /// What a warranty check stood on.
+    CoverageBasis {
+        ShipDate = 1 "ship_date",
+        InstallDate = 2 "install_date",
+        Extension = 3 "extension",
+        Contract = 4 "contract",
+    }
+
+    /// Whether the customer pays, and has said yes.
+    Commercial {
+        NotRequired = 1 "not_required",
+        QuoteRequired = 2 "quote_required",
+        Quoted = 3 "quoted",
+        Approved = 4 "approved",
+        Rejected = 5 "rejected",
+        Expired = 6 "expired",
+    }
+
+    /// Whether somebody has tested the repair.
+    Verification { NotRequired = 1 "not_required", Pending = 2 "pending", Passed = 3 "passed", Failed = 4 "failed" }
+
+    /// Where a unit that travels for its repair is.
+    RmaState {
+        None = 1 "none",
+        Authorized = 2 "authorized",
+        InTransit = 3 "in_transit",
+        Received = 4 "received",
+        Dispositioned = 5 "dispositioned",
+        ShippedBack = 6 "shipped_back",
+    }
+
+    /// Where a unit is repaired.
+    ServiceMode { OnSite = 1 "on_site", Workshop = 2 "workshop", Remote = 3 "remote", Exchange = 4 "exchange" }
+
+    /// Who reads a comment.
+    Visibility { Public = 1 "public", Internal = 2 "internal" }
+
+    /// What a line of a quote is for.
+    QuoteLineKind {
+        Labour = 1 "labour",
+        Part = 2 "part",
+        Travel = 3 "travel",
+        Fixed = 4 "fixed",
+        Diagnosis = 5 "diagnosis",
+    }
+
+    /// What a customer wants instead of the quote.
+    QuoteWish { ReturnUnrepaired = 1 "return_unrepaired", Scrap = 2 "scrap", Revise = 3 "revise" }
+
+    /// Where a visit takes place.
+    VisitLocation { Site = 1 "site", Workshop = 2 "workshop" }
+
+    /// Who wanted another time.
+    Initiator { Us = 1 "us", Customer = 2 "customer" }
+
+    /// What a work session of a ticket is for.
+    WorkActivity { Diagnosis = 1 "diagnosis", Repair = 2 "repair", Test = 3 "test", Maintenance = 4 "maintenance" }
+
+    /// What logged time was spent on.
+    LogActivity {
+        Travel = 1 "travel",
+        Diagnosis = 2 "diagnosis",
+        Repair = 3 "repair",
+        Test = 4 "test",
+        Admin = 5 "admin",
+        Waiting = 6 "waiting",
+    }
+
+    /// What the diagnosis advises.
+    Recommendation {
+        Repair = 1 "repair",
+        ReplaceUnit = 2 "replace_unit",
+        ReplacePart = 3 "replace_part",
+        NoFault = 4 "no_fault",
+        Monitor = 5 "monitor",
+        ReturnToFactory = 6 "return_to_factory",
+    }
+
+    /// Where a part that was used came from.
+    PartSource { Reservation = 1 "reservation", Van = 2 "van", Customer = 3 "customer" }
+
+    /// Who pays for it.
+    Coverage { Warranty = 1 "warranty", Chargeable = 2 "chargeable", Goodwill = 3 "goodwill" }
+
+    /// What becomes of a part or unit that was taken out.
+    RemovedDisposition { Scrap = 1 "scrap", Return = 2 "return", Refurbish = 3 "refurbish" }
+
+    /// How a ticket was resolved.
+    ResolutionCode {
+        Repaired = 1 "repaired",
+        Replaced = 2 "replaced",
+        Adjusted = 3 "adjusted",
+        SoftwareUpdated = 4 "software_updated",
+        NoFaultFound = 5 "no_fault_found",
+        AdviceGiven = 6 "advice_given",
+        Declined = 7 "declined",
+        Scrapped = 8 "scrapped",
+        ReturnedUnrepaired = 9 "returned_unrepaired",
+    }
+
+    /// How a repair tested.
+    RepairVerdict { Pass = 1 "pass", Fail = 2 "fail" }
+
+    /// Why a ticket was closed.
+    CloseReason {
+        Auto = 1 "auto",
+        NoAnswer = 2 "no_answer",
+        Manual = 3 "manual",
+        /// The customer confirmed.
+        Confirmed = 4 "confirmed",
+    }
+
+    /// What becomes of a returned unit.
+    ReturnDisposition {
+        Repair = 1 "repair",
+        Refurbish = 2 "refurbish",
+        Scrap = 3 "scrap",
+        Replace = 4 "replace",
+        ReturnAsIs = 5 "return_as_is",
+    }
+
+    /// What production is asked for.
+    ReplacementMode { Replacement = 1 "replacement", Rework = 2 "rework" }
+
+    /// A clock of a service level agreement.
+    SlaClock {
+        FirstResponse = 1 "first_response",
+        OnSite = 2 "on_site",
+        Resolution = 3 "resolution",
+        Update = 4 "update",
+    }
+
+    /// Why a clock stands still.
+    SlaPauseCause { CustomerApproval = 1 "customer_approval", Hold = 2 "hold" }
+
+    /// What a ticket is linked to.
+    TicketLinkKind {
+        Ticket = 1 "ticket",
+        WorkOrder = 2 "work_order",
+        Alarm = 3 "alarm",
+        Equipment = 4 "equipment",
+        Plan = 5 "plan",
+        Ncr = 6 "ncr",
+    }
+
+    /// How a ticket stands to what it is linked to.
+    TicketRelation {
+        /// It is the same case.
+        DuplicateOf = 1 "duplicate_of",
+        /// It goes on where that one ended.
+        Follows = 2 "follows",
+        /// That caused it.
+        CausedBy = 3 "caused_by",
+        /// That makes the replacement for it.
+        ReplacedBy = 4 "replaced_by",
+        /// That reworks its unit.
+        ReworkedBy = 5 "reworked_by",
+        /// That made its unit.
+        ProducedBy = 6 "produced_by",
+        RelatesTo = 7 "relates_to",
+    }
+
+    /// Where a maintenance plan is in its life.
+    PlanState { Draft = 1 "draft", Active = 2 "active", Suspended = 3 "suspended" }
+
+    /// When a plan with a calendar and a counter is due.
+    PlanMode { WhicheverFirst = 1 "whichever_first", Both = 2 "both" }
+
+    /// What made a plan due.
+    DueCause { Calendar = 1 "calendar", Counter = 2 "counter", Forecast = 3 "forecast" }
+
+    /// What a plan maintains.
+    PlanTargetKind { Equipment = 1 "equipment", Unit = 2 "unit" }
+
     /// The kinds of reference data.
     ReferenceKind {
         Site = 1 "site",
@@ -268,6 +488,51 @@ impl WorkOrderState {
     /// Has the order ended, so that its number of pieces can't change any more?
     pub const fn is_terminal(self) -> bool {
         matches!(self, WorkOrderState::Closed | WorkOrderState::Cancelled)
+    }
+}
+
+impl TicketState {
+    /// Has the case ended?
+    pub const fn is_over(self) -> bool {
+        matches!(self, TicketState::Closed | TicketState::Cancelled)
+    }
+
+    /// Is anybody still to do something about it?
+    pub const fn is_open(self) -> bool {
+        !matches!(self, TicketState::Resolved | TicketState::Closed | TicketState::Cancelled)
+    }
+}
+
+impl ResolutionCode {
+    /// May it end a ticket on which nobody worked? (Transition matrix, `n`.)
+    pub const fn is_no_work(self) -> bool {
+        matches!(
+            self,
+            ResolutionCode::NoFaultFound
+                | ResolutionCode::AdviceGiven
+                | ResolutionCode::Declined
+                | ResolutionCode::Scrapped
+                | ResolutionCode::ReturnedUnrepaired
+        )
+    }
+
+    /// Must cause and remedy be told with it (TK-39)?
+    pub const fn needs_fault_codes(self) -> bool {
+        matches!(self, ResolutionCode::Repaired | ResolutionCode::Replaced | ResolutionCode::Adjusted)
+    }
+}
+
+impl Commercial {
+    /// Is chargeable work blocked (T2)?
+    pub const fn blocks(self) -> bool {
+        matches!(self, Commercial::QuoteRequired | Commercial::Quoted | Commercial::Rejected | Commercial::Expired)
+    }
+}
+
+impl WarrantyStatus {
+    /// Does somebody else than the customer bear the cost?
+    pub const fn covers(self) -> bool {
+        matches!(self, WarrantyStatus::InWarranty | WarrantyStatus::Contract | WarrantyStatus::Goodwill)
     }
 }
 

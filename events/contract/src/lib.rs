@@ -2,7 +2,7 @@
 //!
 //! A map of this crate, in reading order:
 //!
-//! - [`ids`], [`qty`], [`time`], [`text`], [`enums`]: the words that everything else is spelled with.
+//! - [`ids`], [`qty`], [`money`], [`time`], [`text`], [`enums`]: the words that everything else is spelled with.
 //! - [`topics`]: the one place that knows how an MQTT topic is built and read.
 //! - [`command`]: the envelope of a command and the payload of every command type.
 //! - [`event`]: the frozen structs of every event type and version, and the registry that
@@ -26,6 +26,7 @@ pub mod decide;
 pub mod enums;
 pub mod event;
 pub mod ids;
+pub mod money;
 pub mod qty;
 pub mod reference;
 pub mod reply;

@@ -184,7 +184,8 @@ macro_rules! closed_list {
                 stringify!($name).into()
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({"type": "string", "enum": [$($word),+]})
+                let words: Vec<&str> = Self::ALL.iter().map(|x| x.as_str()).collect();
+                schemars::json_schema!({"type": "string", "enum": words})
             }
         }
     )+};

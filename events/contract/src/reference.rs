@@ -8,9 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::enums::{HoldKind, LossCategory, ReferenceKind, Tracking};
+use crate::enums::{HoldKind, LossCategory, ReferenceKind, SlaClock, Tracking};
 use crate::event::parts::{BomLineV1, RoutingOperationV1};
 use crate::ids::{AccountName, Code, ItemId, LineId, ProductId, ReasonCode, SiteId};
+use crate::money::Money;
 use crate::qty::{Number, Percent};
 use crate::reply::FieldError;
 use crate::text::Text;
@@ -185,6 +186,9 @@ documents! {
         /// The warranty also ends when a counter of the unit reaches this.
         #[serde(default)]
         warranty_counter: Option<WarrantyCounter>,
+        /// The SLA policy of its tickets, where the customer has none.
+        #[serde(default)]
+        sla_policy: Option<Code>,
     }
 
     /// The counter that ends a warranty.
@@ -240,6 +244,31 @@ documents! {
         /// Skills: who has it.
         #[serde(default)]
         accounts: Vec<AccountName>,
+        /// Fault codes: the code above it in the tree.
+        #[serde(default)]
+        parent: Option<ReasonCode>,
+        /// Causes: no warranty covers it (misuse, consumable, unauthorised change).
+        #[serde(default)]
+        excludes_warranty: Option<bool>,
+        /// Ticket categories: what has to be done before the ticket is resolved.
+        #[serde(default)]
+        checklist: Vec<Text<120>>,
+        /// Alarm rules: the symptom, severity and team of the ticket that the alarm opens.
+        #[serde(default)]
+        symptom: Option<ReasonCode>,
+        #[serde(default)]
+        severity: Option<u8>,
+        #[serde(default)]
+        team: Option<Code>,
+        /// Alarm rules: does it open a ticket at all? None: its severity decides.
+        #[serde(default)]
+        ticket: Option<bool>,
+        /// Equipment classes: work begins with a safety check.
+        #[serde(default)]
+        safety_check: Option<bool>,
+        /// Teams: hours that it can work in a week, for the backlog in weeks.
+        #[serde(default)]
+        weekly_hours: Option<u16>,
     }
 
     /// A catalogue: its code says which (`stop_reasons`, `scrap_reasons` …).
@@ -284,17 +313,51 @@ documents! {
 
     /// One target of an SLA policy.
     SlaTarget {
-        clock: Code,
+        clock: SlaClock,
         /// Working minutes.
         minutes: u32,
+        /// Only for tickets of this priority; a target without one is for all others.
         #[serde(default)]
         priority: Option<u8>,
+        /// At which shares of the target somebody is warned.
+        #[serde(default = "warnings")]
+        warn_pct: Vec<u8>,
     }
 
     /// An SLA policy.
     SlaPolicy {
         calendar: Code,
         targets: Vec<SlaTarget>,
+        /// An assignment counts as the first response.
+        #[serde(default)]
+        response_by_assignment: bool,
+        /// A quote that is with the customer stops the clock.
+        #[serde(default = "yes")]
+        approval_pauses: bool,
+        /// The resolution clock of a workshop repair begins with the unit's arrival.
+        #[serde(default)]
+        workshop_from_receipt: bool,
+        /// Do holds pause the clock whose reason leaves it to the policy (`pauses_sla` absent)?
+        #[serde(default = "yes")]
+        hold_pauses: bool,
+    }
+
+    /// What a customer has agreed to beyond the warranty.
+    ServiceContract {
+        code: Code,
+        /// None listed: every product.
+        #[serde(default)]
+        products: Vec<ProductId>,
+        /// None listed: every unit.
+        #[serde(default)]
+        serials: Vec<Text<60>>,
+        from: Date,
+        to: Date,
+        #[serde(default)]
+        sla_policy: Option<Code>,
+        /// The customer signs for what was done.
+        #[serde(default)]
+        signature_required: bool,
     }
 
     /// A customer: codes and terms only; contacts are personal data and live elsewhere.
@@ -306,6 +369,11 @@ documents! {
         tier: Option<Code>,
         #[serde(default)]
         sla_policy: Option<Code>,
+        #[serde(default)]
+        contracts: Vec<ServiceContract>,
+        /// The calendar of the hours in which a technician may come.
+        #[serde(default)]
+        access_calendar: Option<Code>,
     }
 
     /// A person's attendance or absence.
@@ -317,6 +385,10 @@ documents! {
         #[serde(default = "yes")]
         present: bool,
     }
+}
+
+fn warnings() -> Vec<u8> {
+    vec![75, 90]
 }
 
 fn tracking_none() -> Tracking {
@@ -349,6 +421,32 @@ pub struct SiteSettings {
     pub auto_close_days: Option<u16>,
     /// K-18 by ISO 22400-2: failures count one more.
     pub mtbf_iso: bool,
+    /// May technicians triage, take and schedule tickets for themselves?
+    pub technician_self_assigns: bool,
+    /// May technicians send quotes?
+    pub technician_quotes: bool,
+    /// May technicians verify what others repaired?
+    pub technician_verifies: bool,
+    /// Somebody has to verify each repair before it is confirmed.
+    pub verify_repairs: bool,
+    /// What a goodwill repair may cost before a second person has to agree; none: no limit.
+    pub goodwill_limit: Option<Money>,
+    /// The SLA policy of tickets whose customer and product name none; default `standard`.
+    pub sla_policy: Option<Code>,
+    /// Working days (of the ticket's calendar) after which a resolved ticket is closed by itself.
+    pub ticket_auto_close_days: u16,
+    /// Days after closing within which a ticket may be reopened.
+    pub ticket_reopen_days: u16,
+    /// Days of warranty that a replaced unit has at least.
+    pub replacement_warranty_days: u16,
+    /// From which severity an alarm opens a ticket.
+    pub alarm_ticket_severity: u16,
+    /// Seconds that an alarm must last before it opens a ticket; from severity 900 on none.
+    pub alarm_debounce_s: u32,
+    /// A ticket whose alarm cleared before anybody looked at it is cancelled.
+    pub alarm_clear_cancels: bool,
+    /// A ticket that waits for a replacement order goes on hold.
+    pub replacement_holds: bool,
 }
 
 impl Default for SiteSettings {
@@ -365,6 +463,19 @@ impl Default for SiteSettings {
             warranty_registration_days: 90,
             auto_close_days: None,
             mtbf_iso: false,
+            technician_self_assigns: false,
+            technician_quotes: false,
+            technician_verifies: false,
+            verify_repairs: false,
+            goodwill_limit: None,
+            sla_policy: None,
+            ticket_auto_close_days: 5,
+            ticket_reopen_days: 14,
+            replacement_warranty_days: 90,
+            alarm_ticket_severity: 700,
+            alarm_debounce_s: 60,
+            alarm_clear_cancels: false,
+            replacement_holds: true,
         }
     }
 }
@@ -399,6 +510,27 @@ pub mod catalogues {
     pub const CHANGE: &str = "change_reasons";
     /// Why an order or ticket was cancelled, short-closed or reopened.
     pub const CANCEL: &str = "cancel_reasons";
+    /// What is seen of a fault.
+    pub const SYMPTOM: &str = "fault_symptoms";
+    /// Why it is there.
+    pub const FAULT_CAUSE: &str = "fault_causes";
+    /// What was done about it.
+    pub const REMEDY: &str = "fault_remedies";
+    /// What tickets are about, with their checklists.
+    pub const CATEGORY: &str = "ticket_categories";
+    /// Why a ticket went another way: priority, warranty, technician, visit, work log, unit, return.
+    pub const TICKET: &str = "ticket_reasons";
+    /// Why a quote was rejected.
+    pub const QUOTE: &str = "quote_reasons";
+    /// Which ticket an alarm opens; its entries are alarm codes.
+    pub const ALARM: &str = "alarm_rules";
+    /// Classes of machines.
+    pub const EQUIPMENT_CLASS: &str = "equipment_classes";
+    /// The priority of a ticket: entries `s1` to `s4` or, for a tier, `s1-gold`; `severity` of the
+    /// entry is the priority.
+    pub const PRIORITY: &str = "priority_matrix";
+    /// Teams with what they can do in a week.
+    pub const TEAM: &str = "teams";
 }
 
 /// A document of any kind.

@@ -16,6 +16,12 @@ pub enum Setting {
     OperatorIssues,
     /// Operators and line leads may inspect what they make.
     SelfInspection,
+    /// Technicians may triage, take and schedule tickets for themselves.
+    TechnicianSelfAssigns,
+    /// Technicians may send quotes.
+    TechnicianQuotes,
+    /// Technicians may verify what others repaired.
+    TechnicianVerifies,
 }
 
 /// On what condition a role may use a command.
@@ -46,7 +52,7 @@ pub struct Grant {
 
 /// How a role may use a command: the one table. `None` is no.
 pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance> {
-    use Allowance::{FourEyes, IfSite, Own, OwnCell, Yes};
+    use Allowance::{Assigned, FourEyes, IfSite, Own, OwnCell, Yes};
     use CommandType as C;
     use Role as R;
     match command {
@@ -300,6 +306,181 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
         },
         C::ReferencePut | C::ReferenceRetire => match role {
             R::Planner | R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+        // An operator's own are internal tickets, a customer's those of its own company.
+        C::TicketOpen => match role {
+            R::LineLead | R::Planner | R::QualityInspector | R::Technician | R::Dispatcher | R::Admin | R::System => {
+                Some(Yes)
+            }
+            R::Operator | R::Customer => Some(Own),
+            _ => None,
+        },
+        // Whoever reads tickets, except the auditor, who writes nothing.
+        C::TicketComment => match role {
+            R::LineLead | R::Planner | R::QualityInspector | R::Technician | R::Dispatcher | R::Admin | R::System => {
+                Some(Yes)
+            }
+            R::Operator | R::Customer => Some(Own),
+            _ => None,
+        },
+        // The decider keeps a customer to what is not in work yet.
+        C::TicketAmend => match role {
+            R::Dispatcher | R::Admin => Some(Yes),
+            R::Technician => Some(Assigned),
+            R::Customer => Some(Own),
+            _ => None,
+        },
+        C::TicketMarkDuplicate | C::TicketDeescalate | C::TicketOverrideWarranty | C::TicketReassignTechnician => {
+            match role {
+                R::Dispatcher | R::Admin => Some(Yes),
+                _ => None,
+            }
+        }
+        // A technician who may, may for itself only; the decider checks.
+        C::TicketTriage | C::TicketAssignTechnician => match role {
+            R::Dispatcher | R::Admin | R::System => Some(Yes),
+            R::Technician => Some(IfSite(Setting::TechnicianSelfAssigns)),
+            _ => None,
+        },
+        C::TicketChangePriority | C::TicketScheduleVisit | C::TicketRescheduleVisit | C::TicketCancelVisit => {
+            match role {
+                R::Dispatcher | R::Admin => Some(Yes),
+                R::Technician => Some(IfSite(Setting::TechnicianSelfAssigns)),
+                _ => None,
+            }
+        }
+        C::TicketClassifyFault | C::TicketReplaceUnit => match role {
+            R::Dispatcher | R::Admin => Some(Yes),
+            R::Technician => Some(Assigned),
+            _ => None,
+        },
+        C::TicketCheckWarranty => match role {
+            R::Technician | R::Dispatcher | R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+        C::TicketSubmitQuote => match role {
+            R::Dispatcher | R::Admin => Some(Yes),
+            R::Technician => Some(IfSite(Setting::TechnicianQuotes)),
+            _ => None,
+        },
+        // A dispatcher acts for the customer, with proof; an admin is neither.
+        C::TicketApproveQuote | C::TicketRejectQuote | C::TicketConfirm => match role {
+            R::Dispatcher => Some(Yes),
+            R::Customer => Some(Own),
+            _ => None,
+        },
+        C::TicketRate => match role {
+            R::Customer => Some(Own),
+            _ => None,
+        },
+        C::TicketAcceptAssignment | C::TicketDeclineAssignment => match role {
+            R::Technician => Some(Assigned),
+            _ => None,
+        },
+        C::TicketStartTravel
+        | C::TicketArrive
+        | C::TicketAbortTravel
+        | C::TicketStartWork
+        | C::TicketPauseWork
+        | C::TicketResumeWork
+        | C::TicketRecordDiagnosis
+        | C::TicketRequestParts
+        | C::TicketConsumeParts
+        | C::TicketReturnParts
+        | C::TicketLogWork => match role {
+            R::Technician => Some(Assigned),
+            R::Admin => Some(Yes),
+            _ => None,
+        },
+        // PM-5 passes on what machines count.
+        C::TicketRecordReading => match role {
+            R::Technician => Some(Assigned),
+            R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+        // The decider keeps a technician to its own logs of the last 24 hours, others to 7 days.
+        C::TicketCorrectWorkLog => match role {
+            R::Dispatcher | R::Admin => Some(Yes),
+            R::Technician => Some(Own),
+            _ => None,
+        },
+        C::TicketHold | C::TicketResume => match role {
+            R::Dispatcher | R::Admin | R::System => Some(Yes),
+            R::Technician => Some(Assigned),
+            _ => None,
+        },
+        C::TicketResolve => match role {
+            R::Dispatcher | R::Admin => Some(Yes),
+            R::Technician => Some(Assigned),
+            _ => None,
+        },
+        // A technician names the dispatcher who agreed.
+        C::TicketRequestReplacementOrder => match role {
+            R::Dispatcher | R::Admin => Some(Yes),
+            R::Technician => Some(FourEyes),
+            _ => None,
+        },
+        C::TicketCancel => match role {
+            R::Dispatcher | R::Admin | R::System => Some(Yes),
+            R::Customer => Some(Own),
+            _ => None,
+        },
+        C::TicketVerify => match role {
+            R::QualityInspector | R::Dispatcher | R::Admin => Some(Yes),
+            R::Technician => Some(IfSite(Setting::TechnicianVerifies)),
+            _ => None,
+        },
+        C::TicketClose => match role {
+            R::Dispatcher | R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+        C::TicketReopen => match role {
+            R::Dispatcher | R::Admin | R::System => Some(Yes),
+            R::Technician => Some(Assigned),
+            R::Customer => Some(Own),
+            _ => None,
+        },
+        C::TicketEscalate => match role {
+            R::Technician | R::Dispatcher | R::Admin | R::System => Some(Yes),
+            R::Customer => Some(Own),
+            _ => None,
+        },
+        C::TicketAuthorizeReturn => match role {
+            R::Dispatcher | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::TicketReceiveReturn | C::TicketShipBack => match role {
+            R::Technician | R::Dispatcher | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::TicketDispositionReturn => match role {
+            R::QualityInspector | R::Dispatcher | R::Admin => Some(Yes),
+            _ => None,
+        },
+        C::TicketLink => match role {
+            R::Dispatcher | R::Admin | R::System => Some(Yes),
+            _ => None,
+        },
+        // Only process managers know: what stock and production answered, whose time has come.
+        C::TicketConfirmParts
+        | C::TicketExpireQuote
+        | C::TicketLinkReplacementOrder
+        | C::TicketConfirmReplacement
+        | C::TicketFailReplacement
+        | C::TicketRaiseSlaWarning
+        | C::TicketBreachSla
+        | C::MaintenancePlanMarkDue
+        | C::MaintenancePlanMarkDone => match role {
+            R::System => Some(Yes),
+            _ => None,
+        },
+        C::MaintenancePlanCreate
+        | C::MaintenancePlanActivate
+        | C::MaintenancePlanSuspend
+        | C::MaintenancePlanAmend
+        | C::MaintenancePlanSkip => match role {
+            R::Planner | R::Dispatcher | R::Admin => Some(Yes),
             _ => None,
         },
         // `system` is the first start, which makes the first admin.

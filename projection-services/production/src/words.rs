@@ -291,6 +291,7 @@ pub fn words(event: &Event) -> String {
             format!("{} counted at {}: {}, not {} ({})", e.item_id, e.location, e.on_hand, e.old_on_hand, e.reason)
         }
         Event::InboxItemDismissed(e) => format!("dismissed: {}", e.reason),
+        other => format!("{} happened", mw_contract::event::kebab(other.event_type().as_str())),
     }
 }
 

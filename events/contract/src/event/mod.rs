@@ -1,8 +1,8 @@
 //! Events: frozen structs, one per type and schema version, and the one registry of them.
 //!
-//! - [`parts`]: structs that several events share; frozen like the events themselves.
+//! - [`parts`], [`ticket_parts`]: structs that several events share; frozen like the events themselves.
 //! - [`work_order`], [`material`], [`quality`] (all of work orders), [`equipment`], [`unit`], [`stock`],
-//!   [`inbox`], [`reference`](mod@self::reference), [`account`]: the events of one family each.
+//!   [`inbox`], [`reference`](mod@self::reference), [`account`], [`ticket`], [`plan`]: the events of one family each.
 //!
 //! A struct that was ever written never changes. A new meaning is a new struct `…V2`, a row in
 //! the registry, and a `From<…V1>` that lifts the old one on reading. The golden files under
@@ -16,11 +16,14 @@ pub mod equipment;
 pub mod inbox;
 pub mod material;
 pub mod parts;
+pub mod plan;
 pub mod quality;
 pub mod reference;
 #[cfg(any(test, feature = "samples"))]
 pub mod samples;
 pub mod stock;
+pub mod ticket;
+pub mod ticket_parts;
 pub mod unit;
 pub mod work_order;
 
@@ -30,9 +33,11 @@ use account::*;
 use equipment::*;
 use inbox::*;
 use material::*;
+use plan::*;
 use quality::*;
 use reference::*;
 use stock::*;
+use ticket::*;
 use unit::*;
 use work_order::*;
 
@@ -124,6 +129,79 @@ registry! {
         StockReturned: Stock { 1 => StockReturnedV1 },
         StockAdjusted: Stock { 1 => StockAdjustedV1 },
         InboxItemDismissed: Inbox { 1 => InboxItemDismissedV1 },
+        TicketOpened: Ticket { 1 => TicketOpenedV1 },
+        TicketOccurrenceAdded: Ticket { 1 => TicketOccurrenceAddedV1 },
+        TicketAmended: Ticket { 1 => TicketAmendedV1 },
+        CommentAdded: Ticket { 1 => CommentAddedV1 },
+        TicketMarkedDuplicate: Ticket { 1 => TicketMarkedDuplicateV1 },
+        TicketTriaged: Ticket { 1 => TicketTriagedV1 },
+        FaultClassified: Ticket { 1 => FaultClassifiedV1 },
+        TicketPriorityChanged: Ticket { 1 => TicketPriorityChangedV1 },
+        WarrantyChecked: Ticket { 1 => WarrantyCheckedV1 },
+        WarrantyOverridden: Ticket { 1 => WarrantyOverriddenV1 },
+        QuoteSubmitted: Ticket { 1 => QuoteSubmittedV1 },
+        QuoteApproved: Ticket { 1 => QuoteApprovedV1 },
+        QuoteRejected: Ticket { 1 => QuoteRejectedV1 },
+        QuoteExpired: Ticket { 1 => QuoteExpiredV1 },
+        TechnicianAssigned: Ticket { 1 => TechnicianAssignedV1 },
+        TechnicianReassigned: Ticket { 1 => TechnicianReassignedV1 },
+        AssignmentAccepted: Ticket { 1 => AssignmentAcceptedV1 },
+        AssignmentDeclined: Ticket { 1 => AssignmentDeclinedV1 },
+        VisitScheduled: Ticket { 1 => VisitScheduledV1 },
+        VisitRescheduled: Ticket { 1 => VisitRescheduledV1 },
+        VisitCancelled: Ticket { 1 => VisitCancelledV1 },
+        TravelStarted: Ticket { 1 => TravelStartedV1 },
+        TechnicianArrived: Ticket { 1 => TechnicianArrivedV1 },
+        TravelAborted: Ticket { 1 => TravelAbortedV1 },
+        WorkStarted: Ticket { 1 => WorkStartedV1 },
+        WorkClashNoticed: Ticket { 1 => WorkClashNoticedV1 },
+        WorkPaused: Ticket { 1 => WorkPausedV1 },
+        WorkResumed: Ticket { 1 => WorkResumedV1 },
+        DiagnosisRecorded: Ticket { 1 => DiagnosisRecordedV1 },
+        PartsRequested: Ticket { 1 => PartsRequestedV1 },
+        PartsReserved: Ticket { 1 => PartsReservedV1 },
+        PartsUnavailable: Ticket { 1 => PartsUnavailableV1 },
+        PartsConsumed: Ticket { 1 => PartsConsumedV1 },
+        PartsReturned: Ticket { 1 => PartsReturnedV1 },
+        TicketHeld: Ticket { 1 => TicketHeldV1 },
+        TicketResumed: Ticket { 1 => TicketResumedV1 },
+        WorkLogged: Ticket { 1 => WorkLoggedV1 },
+        WorkLogCorrected: Ticket { 1 => WorkLogCorrectedV1 },
+        TicketReadingRecorded: Ticket { 1 => TicketReadingRecordedV1 },
+        UnitReplaced: Ticket { 1 => UnitReplacedV1 },
+        ReplacementOrderRequested: Ticket { 1 => ReplacementOrderRequestedV1 },
+        ReplacementOrderLinked: Ticket { 1 => ReplacementOrderLinkedV1 },
+        ReplacementOrderReady: Ticket { 1 => ReplacementOrderReadyV1 },
+        ReplacementOrderFailed: Ticket { 1 => ReplacementOrderFailedV1 },
+        TicketCancelled: Ticket { 1 => TicketCancelledV1 },
+        TicketResolved: Ticket { 1 => TicketResolvedV1 },
+        RepairVerified: Ticket { 1 => RepairVerifiedV1 },
+        ResolutionConfirmed: Ticket { 1 => ResolutionConfirmedV1 },
+        TicketClosed: Ticket { 1 => TicketClosedV1 },
+        TicketReopened: Ticket { 1 => TicketReopenedV1 },
+        ServiceRated: Ticket { 1 => ServiceRatedV1 },
+        TicketEscalated: Ticket { 1 => TicketEscalatedV1 },
+        TicketDeescalated: Ticket { 1 => TicketDeescalatedV1 },
+        ReturnAuthorized: Ticket { 1 => ReturnAuthorizedV1 },
+        ReturnReceived: Ticket { 1 => ReturnReceivedV1 },
+        ReturnDispositioned: Ticket { 1 => ReturnDispositionedV1 },
+        UnitShippedBack: Ticket { 1 => UnitShippedBackV1 },
+        SlaStarted: Ticket { 1 => SlaStartedV1 },
+        SlaPaused: Ticket { 1 => SlaPausedV1 },
+        SlaResumed: Ticket { 1 => SlaResumedV1 },
+        SlaPolicyApplied: Ticket { 1 => SlaPolicyAppliedV1 },
+        SlaWarningRaised: Ticket { 1 => SlaWarningRaisedV1 },
+        SlaBreached: Ticket { 1 => SlaBreachedV1 },
+        SlaMet: Ticket { 1 => SlaMetV1 },
+        SlaBreachRevoked: Ticket { 1 => SlaBreachRevokedV1 },
+        TicketLinkAdded: Ticket { 1 => TicketLinkAddedV1 },
+        PlanCreated: MaintenancePlan { 1 => PlanCreatedV1 },
+        PlanActivated: MaintenancePlan { 1 => PlanActivatedV1 },
+        PlanSuspended: MaintenancePlan { 1 => PlanSuspendedV1 },
+        PlanAmended: MaintenancePlan { 1 => PlanAmendedV1 },
+        PlanDue: MaintenancePlan { 1 => PlanDueV1 },
+        PlanDone: MaintenancePlan { 1 => PlanDoneV1 },
+        PlanSkipped: MaintenancePlan { 1 => PlanSkippedV1 },
         ReferencePut: Reference { 1 => ReferencePutV1 },
         ReferenceRetired: Reference { 1 => ReferenceRetiredV1 },
         AccountAdded: Account { 1 => AccountAddedV1 },

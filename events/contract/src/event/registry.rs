@@ -139,6 +139,13 @@ macro_rules! registry {
             }
         }
 
+        /// As [`Self::data`], without building the value first.
+        impl serde::Serialize for $events {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                match self { $($events::$name(e) => e.serialize(s)),+ }
+            }
+        }
+
         impl $types {
             /// The JSON Schema of its data, current version.
             pub fn schema(self, g: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -1,6 +1,9 @@
 //! One sample of every event type, for the golden files.
 
 mod plant;
+mod sample;
+
+pub use sample::Sample;
 
 use std::collections::BTreeMap;
 
@@ -401,5 +404,7 @@ pub fn all() -> Vec<Event> {
         AccountEnabledV1 { account: code("a") }.into(),
     ];
     all.extend(plant::all());
+    all.extend(super::ticket::one_of_each());
+    all.extend(super::plan::one_of_each());
     all
 }
