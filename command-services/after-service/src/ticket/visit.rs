@@ -123,23 +123,23 @@ pub(super) fn find<'a>(case: &Case<'a>, id: EntityId) -> Result<&'a Visit, Rejec
     })
 }
 
-/// The visit that a trip or a session is for: the one that is named, else the one that is planned for
-/// that day at the site. A visit of another day is none that just takes place.
+/// The visit that a trip or a session is for: the one that is named, else the next one. Where all windows
+/// have passed it is the last one: somebody comes late.
 pub(super) fn meant(case: &Case<'_>, named: Option<EntityId>) -> Result<Option<EntityId>, Rejection> {
-    if let Some(id) = named {
-        let visit = find(case, id)?;
-        if visit.cancelled {
-            let message = "this visit was cancelled: leave visit_id out or name another one";
-            return Err(Rejection::guard("TK-19", message).at("payload.visit_id"));
+    let Some(id) = named else {
+        if !matches!(case.ticket.state, TicketState::Assigned | TicketState::Scheduled) {
+            return Ok(None);
         }
-        return Ok(Some(id));
+        let ahead = |v: &&Visit| v.visit.window_end > case.ctx.occurred_at;
+        let next = case.ticket.open_visits().filter(ahead).min_by_key(|v| v.visit.window_start);
+        let last = || case.ticket.open_visits().max_by_key(|v| v.visit.window_start);
+        return Ok(next.or_else(last).map(|v| v.visit.visit_id));
+    };
+    if find(case, id)?.cancelled {
+        let message = "this visit was cancelled: leave visit_id out or name another one";
+        return Err(Rejection::guard("TK-19", message).at("payload.visit_id"));
     }
-    let zone = case.facts.time_zone(case.ctx);
-    let today = case.ctx.occurred_at.date_in(&zone);
-    let of_today =
-        |v: &&Visit| v.visit.window_start.date_in(&zone) <= today && today <= v.visit.window_end.date_in(&zone);
-    let next = case.ticket.open_visits().filter(of_today).min_by_key(|v| v.visit.window_start);
-    Ok(next.map(|v| v.visit.visit_id))
+    Ok(Some(id))
 }
 
 /// What came out of the rules of a visit.
@@ -188,12 +188,9 @@ fn check(
 
 /// The ticket of another visit of the technician that overlaps this one.
 pub(super) fn overlapping(case: &Case<'_>, technician: &AccountName, visit: &VisitV1) -> Option<AggregateId> {
-    let clashes = |other: &VisitV1| {
-        other.visit_id != visit.visit_id
-            && other.window_start < visit.window_end
-            && visit.window_start < other.window_end
-    };
-    case.facts.desk.visits_of(technician).find(|(_, other)| clashes(other)).map(|(ticket, _)| ticket)
+    let (start, end, except) = (visit.window_start, visit.window_end, Some(visit.visit_id));
+    let others = case.facts.desk.visits_between(technician, start, end, except);
+    others.first().map(|(_, other)| other.ticket_id)
 }
 
 /// Two visits at a time, as somebody wants it.

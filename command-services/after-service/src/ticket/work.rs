@@ -146,7 +146,7 @@ fn begin(
             .with("commercial", commercial.as_str()));
     }
     let mut begun = Begun { clashes: Vec::new(), warnings: Vec::new() };
-    for other in case.facts.desk.sessions_of(technician) {
+    for other in case.facts.desk.at_work(technician) {
         if !case.ctx.captured_offline {
             let message =
                 format!("{technician} is at work on ticket {} (T3): pause that session first", other.ticket_id);
