@@ -98,11 +98,9 @@ impl Origin {
         units.retain(|u| ticket.product_id.as_ref().is_none_or(|p| *p == u.product_id));
         match units.as_slice() {
             // Several products share the serial number: nobody knows which one it is.
-            [u] => Origin {
-                product_id: Some(u.product_id.clone()),
-                work_order_id: u.work_order_id,
-                lot: u.lot.clone(),
-            },
+            [u] => {
+                Origin { product_id: Some(u.product_id.clone()), work_order_id: u.work_order_id, lot: u.lot.clone() }
+            }
             _ => Origin { product_id: ticket.product_id.clone(), ..Origin::default() },
         }
     }

@@ -5,9 +5,7 @@ use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::ticket::{TechnicianArrivedV1, TravelAbortedV1, TravelStartedV1};
 use mw_contract::event::ticket_parts::GeoV1;
 use mw_contract::reference::catalogues;
-use mw_contract::{
-    AccountName, CommandType, EntityId, FieldError, Number, Rejection, Sealed, Seconds, ServiceMode,
-};
+use mw_contract::{AccountName, CommandType, EntityId, FieldError, Number, Rejection, Sealed, Seconds, ServiceMode};
 
 use super::visit;
 use crate::rules::{Case, Facts, all_valid, exists, not_before};
@@ -85,8 +83,7 @@ pub fn abort(
     }
     let since = trip.ended_at.unwrap_or(trip.started_at);
     not_before(ctx.occurred_at, since, "the trip would be aborted before it began or arrived")?;
-    let travel =
-        if trip.ended_at.is_some() { Seconds(0) } else { Seconds::between(trip.started_at, ctx.occurred_at) };
+    let travel = if trip.ended_at.is_some() { Seconds(0) } else { Seconds::between(trip.started_at, ctx.occurred_at) };
     let aborted = TravelAbortedV1 {
         trip_id: trip.trip_id,
         technician: trip.technician.clone(),

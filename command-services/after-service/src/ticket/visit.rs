@@ -39,12 +39,8 @@ pub fn schedule(
     let Some(technician) = &case.ticket.lead else {
         return Err(Rejection::guard("T1", "nobody has the ticket: assign a technician first"));
     };
-    let visit = VisitV1 {
-        visit_id: p.visit_id,
-        window_start: p.window_start,
-        window_end: p.window_end,
-        location: p.location,
-    };
+    let visit =
+        VisitV1 { visit_id: p.visit_id, window_start: p.window_start, window_end: p.window_end, location: p.location };
     let checked = check(&case, &visit, technician, p.force)?;
     let scheduled = VisitScheduledV1 {
         visit,
@@ -92,8 +88,7 @@ pub fn cancel(
     let case = Case::open(facts, state, CommandType::TicketCancelVisit, ctx)?;
     let visit = to_come(&case, p.visit_id, "TK-19")?;
     let another = |v: &Visit| v.visit.visit_id != p.visit_id && v.visit.window_end > ctx.occurred_at;
-    let to_state =
-        if case.ticket.open_visits().any(another) { TicketState::Scheduled } else { TicketState::Assigned };
+    let to_state = if case.ticket.open_visits().any(another) { TicketState::Scheduled } else { TicketState::Assigned };
     let note = p.note.as_ref().map(Sealed::plain);
     let cancelled = VisitCancelledV1 { visit_id: visit.visit.visit_id, reason, note, to_state };
     Ok(case.decided(role, vec![cancelled.into()]))
@@ -118,9 +113,11 @@ fn to_come<'a>(case: &Case<'a>, id: EntityId, rule: &'static str) -> Result<&'a 
 
 /// A visit of the ticket.
 pub(super) fn find<'a>(case: &Case<'a>, id: EntityId) -> Result<&'a Visit, Rejection> {
-    case.ticket.visits.iter().find(|v| v.visit.visit_id == id).ok_or_else(|| {
-        Rejection::not_found(format!("the ticket has no visit {id}")).at("payload.visit_id")
-    })
+    case.ticket
+        .visits
+        .iter()
+        .find(|v| v.visit.visit_id == id)
+        .ok_or_else(|| Rejection::not_found(format!("the ticket has no visit {id}")).at("payload.visit_id"))
 }
 
 /// The visit that a trip or a session is for: the one that is named, else the next one. Where all windows
@@ -228,4 +225,234 @@ fn shape(parts: &[PartLine]) -> Vec<FieldError> {
         errors.push(FieldError::new(field, format!("must be more than 0: how many {} to bring", line.item_id)));
     }
     errors
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::*;
+    use mw_contract::decide::{Actor, Decision};
+    use mw_contract::{AggregateId, ErrorCode, Instant, ReferenceKind, Rejection, Role, TicketState};
+    use serde_json::{Value, json};
+
+    fn with(mut p: Value, more: Value) -> Value {
+        p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        p
+    }
+
+    /// Tomorrow, Tuesday, at the site: 10:00 to 12:00.
+    fn window(more: Value) -> Value {
+        let p = json!({"visit_id": e(600), "window_start": "2026-03-03T09:00:00.000Z",
+            "window_end": "2026-03-03T11:00:00.000Z", "location": "site"});
+        with(p, more)
+    }
+
+    fn schedule(w: &mut World, id: AggregateId, more: Value) -> Result<Decision, Rejection> {
+        w.dispatcher("ticket.schedule-visit", id, window(more))
+    }
+
+    fn between(start: Instant, end: Instant) -> Value {
+        json!({"window_start": start, "window_end": end})
+    }
+
+    #[test]
+    fn tk_17_the_lead_comes() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        let bring = json!([{"item_id": "seal-20", "qty": 2}]);
+        let d = schedule(&mut w, id, json!({"parts_to_bring": bring, "customer_confirmed": true})).unwrap();
+        assert_eq!(names(&d), ["VisitScheduled"]);
+        let x = data(&d, 0);
+        assert_eq!((&x["technician"], &x["forced"]), (&json!("technician-1"), &json!(false)));
+        assert_eq!((&x["parts_to_bring"][0]["qty"], &x["customer_confirmed"]), (&json!("2"), &json!(true)));
+        assert_eq!((&x["visit"]["visit_id"], &x["visit"]["location"]), (&json!(e(600)), &json!("site")));
+        assert_eq!((w.ticket(id).state, d.warnings.len()), (TicketState::Scheduled, 0));
+        assert_eq!(code(schedule(&mut w, id, json!({}))), ErrorCode::AlreadyExists);
+        let none = json!({"visit_id": e(601), "parts_to_bring": [{"item_id": "seal-20", "qty": 0}]});
+        assert_eq!(schedule(&mut w, id, none).unwrap_err().field.as_deref(), Some("payload.parts_to_bring[0].qty"));
+        let many: Vec<Value> = (0..51).map(|_| json!({"item_id": "seal-20", "qty": 1})).collect();
+        let many = json!({"visit_id": e(601), "parts_to_bring": many});
+        assert_eq!(schedule(&mut w, id, many).unwrap_err().field.as_deref(), Some("payload.parts_to_bring"));
+    }
+
+    #[test]
+    fn tk_17_r1_the_window_is_ahead_and_has_a_length() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        let (now, hour) = (w.now, w.now.plus_millis(HOUR));
+        let last = now.plus_millis(180 * DAY);
+        for (start, end) in [
+            (hour, hour),
+            (hour.plus_millis(1), hour),
+            (now, hour),
+            (now.plus_millis(-HOUR), hour),
+            (last.plus_millis(-HOUR), last.plus_millis(1)),
+        ] {
+            assert_eq!(rule(schedule(&mut w, id, between(start, end))), "TK-17.R1", "{start} {end}");
+        }
+        let ask = |p: Value| w.ask(&dispatcher(), "ticket.schedule-visit", id, window(p));
+        ask(between(now.plus_millis(1), hour)).unwrap();
+        ask(between(last.plus_millis(-HOUR), last)).unwrap();
+    }
+
+    #[test]
+    fn tk_17_r2_a_technician_is_in_one_place() {
+        let mut w = World::new();
+        let busy = w.in_state(TicketState::Assigned);
+        let (from, to): (Instant, Instant) =
+            ("2026-03-03T10:00:00.000Z".parse().unwrap(), "2026-03-03T13:00:00.000Z".parse().unwrap());
+        w.scheduled(busy, from, to);
+        let id = w.in_state(TicketState::Assigned);
+        let refused = schedule(&mut w, id, json!({}));
+        assert_eq!(detail(refused.clone(), "ticket_id"), json!(busy));
+        assert_eq!(rule(refused), "TK-17.R2");
+        let ask = |p: Value| w.ask(&dispatcher(), "ticket.schedule-visit", id, window(p));
+        assert_eq!(rule(ask(json!({"force": false}))), "TK-17.R2");
+        let d = ask(json!({"force": true})).unwrap();
+        assert_eq!((&data(&d, 0)["forced"], d.warnings[0].code.as_str()), (&json!(true), "visit_overlap"));
+        // One that ends as the other begins does not overlap; nobody forces what is free.
+        let d = ask(json!({"window_end": from, "force": true})).unwrap();
+        assert_eq!((&data(&d, 0)["forced"], d.warnings.len()), (&json!(false), 0));
+        ask(between(to, to.plus_millis(HOUR))).unwrap();
+        // Neither another technician nor a visit that was called off is in the way.
+        let other = w.in_state(TicketState::Triaged);
+        w.assigned(other, "technician-2");
+        schedule(&mut w, other, json!({"visit_id": e(610)})).unwrap();
+        let visit_id = w.ticket(busy).visits[0].visit.visit_id;
+        w.dispatcher("ticket.cancel-visit", busy, json!({"visit_id": visit_id, "reason": "customer"})).unwrap();
+        schedule(&mut w, id, json!({})).unwrap();
+        let own = json!({"visit_id": e(611)});
+        assert_eq!(rule(schedule(&mut w, id, own)), "TK-17.R2");
+    }
+
+    #[test]
+    fn tk_17_r3_outside_the_hours_of_the_customer_there_is_a_warning() {
+        let mut w = World::new();
+        w.plant.put(ReferenceKind::Customer, "acme", json!({"access_calendar": "office-berlin"}));
+        let id = w.in_state(TicketState::Assigned);
+        let warned = |from: &str, to: &str, location: &str| {
+            let p = json!({"window_start": from, "window_end": to, "location": location});
+            let d = w.ask(&dispatcher(), "ticket.schedule-visit", id, window(p)).unwrap();
+            d.warnings.iter().map(|w| w.code.clone()).collect::<Vec<_>>()
+        };
+        let none: Vec<String> = vec![];
+        // Open from 09:00 to 17:00 in Berlin.
+        assert_eq!(warned("2026-03-03T08:00:00.000Z", "2026-03-03T16:00:00.000Z", "site"), none);
+        assert_eq!(warned("2026-03-03T07:59:59.000Z", "2026-03-03T09:00:00.000Z", "site"), ["outside_access_hours"]);
+        assert_eq!(warned("2026-03-03T15:00:00.000Z", "2026-03-03T16:00:01.000Z", "site"), ["outside_access_hours"]);
+        assert_eq!(warned("2026-03-07T10:00:00.000Z", "2026-03-07T11:00:00.000Z", "site"), ["outside_access_hours"]);
+        assert_eq!(warned("2026-03-07T10:00:00.000Z", "2026-03-07T11:00:00.000Z", "workshop"), none);
+        w.plant.put(ReferenceKind::Customer, "acme", json!({}));
+        let d = schedule(&mut w, id, json!({"window_start": "2026-03-03T03:00:00.000Z"})).unwrap();
+        assert_eq!(d.warnings, []);
+    }
+
+    #[test]
+    fn tk_17_a_technician_who_is_away_then_is_a_warning() {
+        let mut w = World::new();
+        let away = json!({"account": "technician-1", "from": "2026-03-03T00:00:00.000Z",
+            "to": "2026-03-04T00:00:00.000Z", "present": false});
+        w.plant.put(ReferenceKind::Availability, "a-1", away);
+        let id = w.in_state(TicketState::Assigned);
+        let d = schedule(&mut w, id, json!({})).unwrap();
+        assert_eq!(d.warnings[0].code, "technician_absent");
+    }
+
+    #[test]
+    fn tk_17_a_technician_plans_its_own_where_the_site_lets_it() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        let ask = |w: &World, who: &Actor| w.ask(who, "ticket.schedule-visit", id, window(json!({})));
+        let (me, other) = (technician_if_set("technician-1"), technician_if_set("technician-2"));
+        assert_eq!(code(ask(&w, &me)), ErrorCode::Forbidden);
+        w.settings(json!({"technician_self_assigns": true}));
+        assert_eq!(code(ask(&w, &other)), ErrorCode::Forbidden);
+        assert_eq!(ask(&w, &me).unwrap().role, Role::Technician);
+    }
+
+    fn reschedule(w: &mut World, id: AggregateId, more: Value) -> Result<Decision, Rejection> {
+        let p = json!({"visit_id": e(600), "window_start": "2026-03-04T09:00:00.000Z",
+            "window_end": "2026-03-04T11:00:00.000Z", "reason": "customer_away", "initiator": "customer"});
+        w.dispatcher("ticket.reschedule-visit", id, with(p, more))
+    }
+
+    #[test]
+    fn tk_18_the_visit_gets_another_time() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        schedule(&mut w, id, json!({"location": "workshop"})).unwrap();
+        assert_eq!(code(reschedule(&mut w, id, json!({"reason": null}))), ErrorCode::ReasonRequired);
+        assert_eq!(code(reschedule(&mut w, id, json!({"visit_id": e(601)}))), ErrorCode::NotFound);
+        let d = reschedule(&mut w, id, json!({"note": "fair"})).unwrap();
+        assert_eq!(names(&d), ["VisitRescheduled"]);
+        let x = data(&d, 0);
+        assert_eq!(x["old"]["window_start"], json!("2026-03-03T09:00:00.000Z"));
+        assert_eq!(x["new"]["window_start"], json!("2026-03-04T09:00:00.000Z"));
+        assert_eq!((&x["new"]["location"], &x["initiator"]), (&json!("workshop"), &json!("customer")));
+        assert_eq!((&x["reason"], &x["note"]), (&json!("customer_away"), &json!("fair")));
+        // Its own old window is not in its way.
+        let near = json!({"window_start": "2026-03-04T10:00:00.000Z"});
+        assert_eq!(data(&reschedule(&mut w, id, near).unwrap(), 0)["forced"], json!(false));
+    }
+
+    #[test]
+    fn tk_18_the_rules_of_a_visit_hold_for_its_new_time() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        schedule(&mut w, id, json!({})).unwrap();
+        let past = json!({"window_start": "2026-03-02T07:00:00.000Z"});
+        assert_eq!(rule(reschedule(&mut w, id, past)), "TK-17.R1");
+        schedule(
+            &mut w,
+            id,
+            json!({"visit_id": e(602), "window_start": "2026-03-04T08:00:00.000Z",
+            "window_end": "2026-03-04T09:30:00.000Z"}),
+        )
+        .unwrap();
+        assert_eq!(rule(reschedule(&mut w, id, json!({}))), "TK-17.R2");
+        let d = reschedule(&mut w, id, json!({"force": true})).unwrap();
+        assert_eq!((&data(&d, 0)["forced"], d.warnings.len()), (&json!(true), 1));
+    }
+
+    #[test]
+    fn tk_19_a_visit_is_called_off() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        schedule(&mut w, id, json!({})).unwrap();
+        schedule(
+            &mut w,
+            id,
+            json!({"visit_id": e(602), "window_start": "2026-03-04T08:00:00.000Z",
+            "window_end": "2026-03-04T09:30:00.000Z"}),
+        )
+        .unwrap();
+        let cancel = |w: &mut World, visit: u128, reason: Value| {
+            w.dispatcher("ticket.cancel-visit", id, json!({"visit_id": e(visit), "reason": reason}))
+        };
+        assert_eq!(code(cancel(&mut w, 600, Value::Null)), ErrorCode::ReasonRequired);
+        assert_eq!(code(cancel(&mut w, 699, json!("ill"))), ErrorCode::NotFound);
+        let d = cancel(&mut w, 600, json!("ill")).unwrap();
+        assert_eq!((names(&d), &data(&d, 0)["to_state"]), (vec!["VisitCancelled"], &json!("scheduled")));
+        assert_eq!(rule(cancel(&mut w, 600, json!("ill"))), "TK-19");
+        assert_eq!(rule(reschedule(&mut w, id, json!({}))), "TK-18");
+        let d = cancel(&mut w, 602, json!("ill")).unwrap();
+        assert_eq!(data(&d, 0)["to_state"], json!("assigned"));
+        assert_eq!(w.ticket(id).state, TicketState::Assigned);
+    }
+
+    #[test]
+    fn tk_19_a_visit_that_is_over_is_none_to_come() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        schedule(&mut w, id, json!({})).unwrap();
+        schedule(
+            &mut w,
+            id,
+            json!({"visit_id": e(602), "window_start": "2026-03-04T08:00:00.000Z",
+            "window_end": "2026-03-04T09:30:00.000Z"}),
+        )
+        .unwrap();
+        w.now = "2026-03-04T09:30:00.000Z".parse().unwrap();
+        let d = w.dispatcher("ticket.cancel-visit", id, json!({"visit_id": e(600), "reason": "ill"})).unwrap();
+        assert_eq!(data(&d, 0)["to_state"], json!("assigned"));
+    }
 }

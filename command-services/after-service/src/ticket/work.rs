@@ -194,11 +194,15 @@ fn unit_is_here(case: &Case<'_>) -> bool {
     })
 }
 
-/// Work stops for what also stops an operation or a ticket.
+/// A reason of tickets; what stops an operation of the plant (a break, the end of the shift) stops this
+/// work too.
 fn pause_reason(facts: &Facts<'_>, p: &PauseWork) -> Result<ReasonCode, Rejection> {
-    let of = |catalogue| facts.need_reason(catalogue, p.reason.as_ref(), p.note.as_ref()).map(|(code, _)| code);
-    match of(catalogues::STOP) {
-        Err(unknown) if unknown.code == ErrorCode::ReasonUnknown => of(catalogues::TICKET_HOLD).map_err(|_| unknown),
-        other => other,
+    let of = |catalogue| facts.need_reason(catalogue, p.reason.as_ref(), p.note.as_ref());
+    match of(catalogues::TICKET) {
+        Err(unknown) if unknown.code == ErrorCode::ReasonUnknown => match of(catalogues::STOP) {
+            Ok((code, Some(_))) => Ok(code),
+            _ => Err(unknown),
+        },
+        other => other.map(|(code, _)| code),
     }
 }

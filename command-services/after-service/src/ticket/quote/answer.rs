@@ -146,3 +146,169 @@ fn evidence(
     all_valid(errors)?;
     Ok(Some(EvidenceV1 { text: text.map(Sealed::plain), file: file.cloned() }))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::*;
+    use mw_contract::decide::{Actor, Decision};
+    use mw_contract::{AggregateId, Commercial, EntityId, ErrorCode, Rejection, Role, TicketState};
+    use serde_json::{Value, json};
+
+    fn quoted(w: &mut World) -> (AggregateId, EntityId) {
+        let id = w.in_state(TicketState::AwaitingApproval);
+        (id, w.ticket(id).quote().unwrap().quote_id)
+    }
+
+    fn file(sha256: &str) -> Value {
+        json!({"uri": "https://files.example/1", "sha256": sha256, "media_type": "image/png", "bytes": 10})
+    }
+
+    fn approve(w: &mut World, who: &Actor, id: AggregateId, q: EntityId, more: Value) -> Result<Decision, Rejection> {
+        let mut p = json!({"quote_id": q, "revision": 1});
+        p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        w.run(who, "ticket.approve-quote", id, p)
+    }
+
+    #[test]
+    fn tk_11_the_customer_pays() {
+        let mut w = World::new();
+        let (id, q) = quoted(&mut w);
+        let signed = json!({"purchase_order_ref": "PO-7", "signature": file(&"a".repeat(64))});
+        let d = approve(&mut w, &customer(), id, q, signed).unwrap();
+        assert_eq!((names(&d), d.role), (vec!["QuoteApproved"], Role::Customer));
+        let x = data(&d, 0);
+        assert_eq!((&x["on_behalf"], &x["evidence"], &x["to_state"]), (&json!(false), &Value::Null, &json!("triaged")));
+        assert_eq!((&x["purchase_order_ref"], &x["revision"]), (&json!("PO-7"), &json!(1)));
+        assert_eq!((w.ticket(id).state, w.ticket(id).commercial), (TicketState::Triaged, Commercial::Approved));
+    }
+
+    #[test]
+    fn tk_11_on_behalf_of_a_customer_only_with_evidence() {
+        let mut w = World::new();
+        let (id, q) = quoted(&mut w);
+        let refused = approve(&mut w, &dispatcher(), id, q, json!({})).unwrap_err();
+        assert_eq!((refused.code, refused.field.as_deref()), (ErrorCode::Validation, Some("payload.evidence")));
+        let bad = approve(&mut w, &dispatcher(), id, q, json!({"evidence_file": file("abc")})).unwrap_err();
+        assert_eq!(bad.field.as_deref(), Some("payload.evidence_file.sha256"));
+        let bad = approve(&mut w, &customer(), id, q, json!({"signature": file("abc")})).unwrap_err();
+        assert_eq!(bad.field.as_deref(), Some("payload.signature.sha256"));
+        let d = approve(&mut w, &dispatcher(), id, q, json!({"evidence": "letter of 2 March"})).unwrap();
+        assert_eq!((&data(&d, 0)["on_behalf"], d.role), (&json!(true), Role::Dispatcher));
+        assert_eq!(data(&d, 0)["evidence"]["text"], json!("letter of 2 March"));
+        let (id, q) = quoted(&mut w);
+        let d = approve(&mut w, &dispatcher(), id, q, json!({"evidence_file": file(&"0".repeat(64))})).unwrap();
+        assert_eq!(data(&d, 0)["evidence"]["file"]["bytes"], json!(10));
+    }
+
+    #[test]
+    fn tk_11_another_customer_does_not_see_it() {
+        let mut w = World::new();
+        let (id, q) = quoted(&mut w);
+        let other = customer_of("customer-2", "globex");
+        assert_eq!(code(approve(&mut w, &other, id, q, json!({}))), ErrorCode::NotFound);
+        let reject = json!({"quote_id": q, "reason": "no", "wish": "scrap"});
+        assert_eq!(code(w.ask(&other, "ticket.reject-quote", id, reject)), ErrorCode::NotFound);
+    }
+
+    #[test]
+    fn tk_11_r1_the_quote_is_the_current_one() {
+        let mut w = World::new();
+        let (id, q) = quoted(&mut w);
+        let unknown = EntityId(uuid::Uuid::from_u128(9));
+        assert_eq!(code(approve(&mut w, &customer(), id, unknown, json!({}))), ErrorCode::NotFound);
+        assert_eq!(rule(approve(&mut w, &customer(), id, q, json!({"revision": 2}))), "TK-11.R1");
+        // A second one takes its place.
+        let second = w.quoted(id);
+        let refused = approve(&mut w, &customer(), id, q, json!({}));
+        assert_eq!(detail(refused.clone(), "quote_id"), json!(second));
+        assert_eq!(rule(refused), "TK-11.R1");
+        approve(&mut w, &customer(), id, second, json!({})).unwrap();
+        let (id, q) = quoted(&mut w);
+        approve(&mut w, &customer(), id, q, json!({})).unwrap();
+        assert_eq!(code(approve(&mut w, &customer(), id, q, json!({}))), ErrorCode::InvalidState);
+    }
+
+    #[test]
+    fn tk_11_r1_the_quote_has_not_expired() {
+        let mut w = World::new();
+        let (id, q) = quoted(&mut w);
+        let last: mw_contract::Instant = "2026-04-01T21:59:59.999Z".parse().unwrap();
+        w.now = last.plus_millis(1);
+        let refused = approve(&mut w, &customer(), id, q, json!({}));
+        assert_eq!(detail(refused.clone(), "valid_until"), json!("2026-04-01"));
+        assert_eq!(rule(refused), "TK-11.R1");
+        // What was said in time counts, whenever it is recorded.
+        let yes = json!({"quote_id": q, "revision": 1, "evidence": "said on the telephone"});
+        w.run_at(last, &dispatcher(), "ticket.approve-quote", id, yes).unwrap();
+    }
+
+    #[test]
+    fn tk_12_the_customer_does_not() {
+        let mut w = World::new();
+        let (id, q) = quoted(&mut w);
+        let reject = |w: &mut World, who: &Actor, more: Value| {
+            let mut p = json!({"quote_id": q, "reason": "too_expensive", "wish": "return_unrepaired"});
+            p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            w.run(who, "ticket.reject-quote", id, p)
+        };
+        assert_eq!(code(reject(&mut w, &customer(), json!({"reason": null}))), ErrorCode::ReasonRequired);
+        assert_eq!(code(reject(&mut w, &dispatcher(), json!({}))), ErrorCode::Validation);
+        assert_eq!(code(reject(&mut w, &customer(), json!({"quote_id": e(9)}))), ErrorCode::NotFound);
+        w.plant.put(mw_contract::ReferenceKind::Catalogue, "quote_reasons", json!({"entries": [{"code": "price"}]}));
+        assert_eq!(code(reject(&mut w, &customer(), json!({}))), ErrorCode::ReasonUnknown);
+        let d = reject(&mut w, &customer(), json!({"reason": "price", "note": "twice as much as last time"})).unwrap();
+        let x = data(&d, 0);
+        assert_eq!((&x["wish"], &x["revision"]), (&json!("return_unrepaired"), &json!(1)));
+        assert_eq!((&x["to_state"], &x["on_behalf"]), (&json!("triaged"), &json!(false)));
+        assert_eq!((w.ticket(id).state, w.ticket(id).commercial), (TicketState::Triaged, Commercial::Rejected));
+        let (id, q) = quoted(&mut w);
+        let told = json!({"quote_id": q, "reason": "price", "wish": "scrap", "evidence": "e-mail"});
+        let d = w.dispatcher("ticket.reject-quote", id, told).unwrap();
+        assert_eq!((&data(&d, 0)["on_behalf"], &data(&d, 0)["evidence"]["text"]), (&json!(true), &json!("e-mail")));
+    }
+
+    #[test]
+    fn tk_12_a_quote_expires_after_its_last_day() {
+        let mut w = World::new();
+        let (id, q) = quoted(&mut w);
+        let expire = |w: &mut World, revision: u16| {
+            w.run(&system(), "ticket.expire-quote", id, json!({"quote_id": q, "revision": revision}))
+        };
+        w.now = "2026-04-01T21:59:59.999Z".parse().unwrap();
+        assert_eq!(rule(expire(&mut w, 1)), "TK-12");
+        w.later(1);
+        assert_eq!(rule(expire(&mut w, 2)), "TK-12");
+        let d = expire(&mut w, 1).unwrap();
+        assert_eq!((names(&d), &data(&d, 0)["to_state"]), (vec!["QuoteExpired"], &json!("triaged")));
+        assert_eq!(w.ticket(id).commercial, Commercial::Expired);
+        assert_eq!(code(expire(&mut w, 1)), ErrorCode::InvalidState);
+    }
+
+    #[test]
+    fn tk_11_the_ticket_goes_back_to_where_it_was() {
+        for (state, back) in [
+            (TicketState::Triaged, TicketState::Triaged),
+            (TicketState::Assigned, TicketState::Assigned),
+            (TicketState::InProgress, TicketState::InProgress),
+        ] {
+            let mut w = World::new();
+            let id = w.in_state(state);
+            let q = w.quoted(id);
+            approve(&mut w, &customer(), id, q, json!({})).unwrap();
+            assert_eq!(w.ticket(id).state, back);
+        }
+    }
+
+    #[test]
+    fn tk_11_a_scheduled_ticket_stays_so_until_the_window_has_passed() {
+        for (wait, back) in [(3 * HOUR - 1, TicketState::Scheduled), (3 * HOUR, TicketState::Assigned)] {
+            let mut w = World::new();
+            // Its window ends in three hours.
+            let id = w.in_state(TicketState::Scheduled);
+            let q = w.quoted(id);
+            w.later(wait);
+            approve(&mut w, &customer(), id, q, json!({})).unwrap();
+            assert_eq!(w.ticket(id).state, back);
+        }
+    }
+}
