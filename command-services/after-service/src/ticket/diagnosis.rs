@@ -120,3 +120,180 @@ fn shape(p: &RecordDiagnosis) -> Vec<FieldError> {
     }
     errors
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::*;
+    use crate::known::Unit;
+    use mw_contract::decide::Decision;
+    use mw_contract::event::ticket::WarrantyCheckedV1;
+    use mw_contract::event::ticket_parts::KnownUnitV1;
+    use mw_contract::{
+        AggregateId, Commercial, ErrorCode, ReferenceKind, Rejection, Role, ServiceMode, TicketState, WarrantyStatus,
+    };
+    use serde_json::{Value, json};
+
+    fn payload(more: Value) -> Value {
+        let mut p = json!({"diagnosis_id": e(900), "cause": "seal_worn", "text": "water at the shaft",
+            "recommendation": "replace_part"});
+        p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        p
+    }
+
+    fn record(w: &mut World, id: AggregateId, more: Value) -> Result<Decision, Rejection> {
+        w.technician("ticket.record-diagnosis", id, payload(more))
+    }
+
+    fn checked(w: &mut World, id: AggregateId, status: WarrantyStatus, unit: Option<KnownUnitV1>) {
+        let (as_of, commercial) = ("2026-03-02".parse().unwrap(), Commercial::NotRequired);
+        w.given(id, WarrantyCheckedV1 { status, serial: Some(text("SN-1")), as_of, terms: None, unit, commercial });
+    }
+
+    #[test]
+    fn tk_26_what_it_is() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        let more = json!({"symptom": "leak", "component": "shaft-seal", "root_cause_in_production": true,
+            "readings": [{"name": "pressure", "value": "2.5", "unit": "bar"}],
+            "attachments": [{"uri": "https://files.example/1", "sha256": "a".repeat(64), "media_type": "image/png",
+                "bytes": 10}]});
+        let d = record(&mut w, id, more).unwrap();
+        assert_eq!((names(&d), d.role, d.warnings.len()), (vec!["DiagnosisRecorded"], Role::Technician, 0));
+        let x = data(&d, 0);
+        assert_eq!(
+            (&x["cause"], &x["symptom"], &x["component"]),
+            (&json!("seal_worn"), &json!("leak"), &json!("shaft-seal"))
+        );
+        assert_eq!((&x["text"], &x["readings"][0]["value"]), (&json!("water at the shaft"), &json!("2.5")));
+        assert_eq!((&x["recommendation"], &x["attachments"][0]["bytes"]), (&json!("replace_part"), &json!(10)));
+        // Who made it: as production says.
+        assert_eq!(
+            (&x["root_cause_in_production"], &x["work_order_id"]),
+            (&json!(true), &json!(crate::fixture::id(0x50)))
+        );
+        assert_eq!((&x["serial"], &x["product_id"], &x["lot"]), (&json!("SN-1"), &json!("pump-200"), &json!("L-7")));
+        assert_eq!(w.ticket(id).diagnoses.values().next().unwrap().as_str(), "seal_worn");
+        assert_eq!(code(record(&mut w, id, json!({}))), ErrorCode::AlreadyExists);
+    }
+
+    #[test]
+    fn tk_26_a_remote_ticket_is_diagnosed_when_it_is_assigned() {
+        for (mode, expected) in [
+            (ServiceMode::Remote, None),
+            (ServiceMode::OnSite, Some(ErrorCode::InvalidState)),
+            (ServiceMode::Workshop, Some(ErrorCode::InvalidState)),
+        ] {
+            let mut w = World::new();
+            let id = w.opened();
+            w.triaged(id, mode);
+            w.assigned(id, "technician-1");
+            assert_eq!(record(&mut w, id, json!({})).err().map(|r| r.code), expected, "{mode}");
+            if expected.is_none() {
+                assert_eq!(w.ticket(id).state, TicketState::Assigned);
+            }
+        }
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Scheduled);
+        assert_eq!(code(record(&mut w, id, json!({}))), ErrorCode::InvalidState);
+        assert_eq!(
+            code(w.ask(&technician_named("technician-2"), "ticket.record-diagnosis", id, payload(json!({})))),
+            ErrorCode::Forbidden
+        );
+    }
+
+    #[test]
+    fn tk_26_codes_are_those_of_the_catalogues() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        for (catalogue, code) in [("fault_causes", "seal_worn"), ("fault_symptoms", "leak")] {
+            w.plant.put(ReferenceKind::Catalogue, catalogue, json!({"entries": [{"code": code}]}));
+        }
+        let field = |w: &mut World, more: Value| {
+            let r = record(w, id, more).unwrap_err();
+            assert_eq!(r.code, ErrorCode::ReasonUnknown);
+            r.field.unwrap()
+        };
+        assert_eq!(field(&mut w, json!({"cause": "leak"})), "payload.cause");
+        assert_eq!(field(&mut w, json!({"symptom": "seal_worn"})), "payload.symptom");
+        record(&mut w, id, json!({"symptom": "leak"})).unwrap();
+    }
+
+    #[test]
+    fn tk_26_a_cause_that_no_warranty_covers_is_a_warning() {
+        let mut w = World::new();
+        let entries = json!([{"code": "misuse", "excludes_warranty": true}, {"code": "seal_worn"}]);
+        w.plant.put(ReferenceKind::Catalogue, "fault_causes", json!({"entries": entries}));
+        for (status, cause, warned) in [
+            (WarrantyStatus::InWarranty, "misuse", true),
+            (WarrantyStatus::InWarranty, "seal_worn", false),
+            (WarrantyStatus::OutOfWarranty, "misuse", false),
+        ] {
+            let id = w.in_state(TicketState::InProgress);
+            checked(&mut w, id, status, None);
+            let d = record(&mut w, id, json!({"cause": cause})).unwrap();
+            let codes: Vec<&str> = d.warnings.iter().map(|w| w.code.as_str()).collect();
+            assert_eq!(codes, if warned { vec!["warranty_excluded"] } else { vec![] }, "{status} {cause}");
+        }
+    }
+
+    #[test]
+    fn tk_26_the_order_is_the_one_that_the_warranty_check_found() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        let unit = KnownUnitV1 {
+            unit_id: crate::fixture::id(1),
+            product_id: "pump-100".parse().unwrap(),
+            work_order_id: Some(crate::fixture::id(0x51)),
+            work_order_number: None,
+            lot: None,
+            line_id: None,
+            produced_at: None,
+            open_recalls: vec![],
+            previous_tickets: vec![],
+        };
+        checked(&mut w, id, WarrantyStatus::InWarranty, Some(unit));
+        let d = record(&mut w, id, json!({})).unwrap();
+        let x = data(&d, 0);
+        assert_eq!((&x["work_order_id"], &x["product_id"]), (&json!(crate::fixture::id(0x51)), &json!("pump-100")));
+        assert_eq!(x["lot"], Value::Null);
+    }
+
+    #[test]
+    fn tk_26_a_unit_that_nobody_can_tell_has_no_order() {
+        let mut w = World::new();
+        // Two products have a unit of that number, and nobody said which it is.
+        w.plant.unit(Unit {
+            unit_id: crate::fixture::id(9),
+            product_id: "pump-100".parse().unwrap(),
+            work_order_id: Some(crate::fixture::id(0x51)),
+            ..unit("SN-1")
+        });
+        let id = w.opened_with(|t| t.product_id = None);
+        w.triaged(id, ServiceMode::Remote);
+        w.assigned(id, "technician-1");
+        let d = record(&mut w, id, json!({"root_cause_in_production": true})).unwrap();
+        assert_eq!(data(&d, 0)["work_order_id"], Value::Null);
+        assert_eq!(d.warnings[0].code, "producing_order_unknown");
+        // Said which, it is known.
+        let id = w.in_state(TicketState::InProgress);
+        let d = record(&mut w, id, json!({"root_cause_in_production": true})).unwrap();
+        assert_eq!(data(&d, 0)["work_order_id"], json!(crate::fixture::id(0x50)));
+    }
+
+    #[test]
+    fn tk_26_readings_and_files_have_a_bound() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        let file = |sha: String| json!({"uri": "https://f", "sha256": sha, "media_type": "image/png", "bytes": 1});
+        let readings = vec![json!({"name": "t", "value": 1, "unit": "Cel"}); 51];
+        let files = vec![file("a".repeat(64)); 51];
+        for (more, field) in [
+            (json!({"readings": readings}), "payload.readings"),
+            (json!({"attachments": files}), "payload.attachments"),
+            (json!({"attachments": [file("a".repeat(64)), file("b".into())]}), "payload.attachments[1].sha256"),
+        ] {
+            let r = record(&mut w, id, more).unwrap_err();
+            assert_eq!((r.code, r.field.as_deref()), (ErrorCode::Validation, Some(field)));
+        }
+    }
+}

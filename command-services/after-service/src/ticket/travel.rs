@@ -140,3 +140,176 @@ fn find<'a>(case: &Case<'a>, id: EntityId) -> Result<&'a Trip, Rejection> {
 fn last<'a>(case: &Case<'a>) -> Result<&'a Trip, Rejection> {
     case.ticket.trips.last().ok_or_else(|| Rejection::guard("TK-22", "nobody is under way"))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::*;
+    use mw_contract::decide::Decision;
+    use mw_contract::{AggregateId, ErrorCode, Rejection, Role, ServiceMode, TicketState};
+    use serde_json::{Value, json};
+
+    fn with(mut p: Value, more: Value) -> Value {
+        p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        p
+    }
+
+    fn start(w: &mut World, id: AggregateId, more: Value) -> Result<Decision, Rejection> {
+        w.technician("ticket.start-travel", id, with(json!({"trip_id": e(700)}), more))
+    }
+
+    fn arrive(w: &mut World, id: AggregateId, more: Value) -> Result<Decision, Rejection> {
+        w.technician("ticket.arrive", id, with(json!({"trip_id": e(700)}), more))
+    }
+
+    fn abort(w: &mut World, id: AggregateId, more: Value) -> Result<Decision, Rejection> {
+        w.technician("ticket.abort-travel", id, with(json!({"reason": "no_access"}), more))
+    }
+
+    fn wrong(r: Result<Decision, Rejection>) -> String {
+        let r = r.unwrap_err();
+        assert_eq!(r.code, ErrorCode::Validation, "{r:?}");
+        r.field.unwrap()
+    }
+
+    #[test]
+    fn tk_20_a_technician_is_on_the_way() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        let p = json!({"geo": {"lat": "52.5", "lon": "-13.4", "accuracy_m": 8}, "eta": "2026-03-02T08:30:00.000Z"});
+        let d = start(&mut w, id, p).unwrap();
+        assert_eq!((names(&d), d.role), (vec!["TravelStarted"], Role::Technician));
+        let x = data(&d, 0);
+        assert_eq!((&x["technician"], &x["visit_id"]), (&json!("technician-1"), &Value::Null));
+        assert_eq!((&x["geo"]["lon"], &x["eta"]), (&json!("-13.4"), &json!("2026-03-02T08:30:00.000Z")));
+        assert_eq!(w.ticket(id).state, TicketState::Travelling);
+        assert_eq!(code(start(&mut w, id, json!({"trip_id": e(701)}))), ErrorCode::InvalidState);
+        abort(&mut w, id, json!({})).unwrap();
+        assert_eq!(code(start(&mut w, id, json!({}))), ErrorCode::AlreadyExists);
+    }
+
+    #[test]
+    fn tk_20_only_to_tickets_that_are_repaired_on_site() {
+        for mode in [ServiceMode::Workshop, ServiceMode::Remote, ServiceMode::Exchange] {
+            let mut w = World::new();
+            let id = w.opened();
+            w.triaged(id, mode);
+            w.assigned(id, "technician-1");
+            let refused = start(&mut w, id, json!({}));
+            assert_eq!(detail(refused.clone(), "service_mode"), json!(mode.as_str()));
+            assert_eq!(rule(refused), "TK-20");
+        }
+    }
+
+    #[test]
+    fn tk_20_only_by_whoever_is_assigned() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        let p = json!({"trip_id": e(700)});
+        for command in ["ticket.start-travel", "ticket.arrive", "ticket.abort-travel"] {
+            let refused = w.ask(&technician_named("technician-2"), command, id, p.clone());
+            // A reason is needed too, but that is said only to those who may.
+            assert_eq!(code(refused), ErrorCode::Forbidden, "{command}");
+        }
+        // An administrator acts for the lead.
+        let d = w.run(&admin(), "ticket.start-travel", id, p).unwrap();
+        assert_eq!((&data(&d, 0)["technician"], d.role), (&json!("technician-1"), Role::Admin));
+    }
+
+    #[test]
+    fn tk_20_the_trip_is_for_the_visit_that_is_named_or_the_next_one() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        let (far, near) = (w.now.plus_millis(50 * HOUR), w.now.plus_millis(2 * HOUR));
+        let later = w.scheduled(id, far, far.plus_millis(HOUR));
+        let next = w.scheduled(id, near, near.plus_millis(HOUR));
+        let visit = |w: &World, more: Value| {
+            let p = with(json!({"trip_id": e(700)}), more);
+            w.ask(&technician(), "ticket.start-travel", id, p).map(|d| data(&d, 0)["visit_id"].clone())
+        };
+        assert_eq!(visit(&w, json!({})).unwrap(), json!(next));
+        assert_eq!(visit(&w, json!({"visit_id": later})).unwrap(), json!(later));
+        assert_eq!(visit(&w, json!({"visit_id": e(999)})).unwrap_err().code, ErrorCode::NotFound);
+        w.later(4 * HOUR);
+        assert_eq!(visit(&w, json!({})).unwrap(), json!(later));
+        w.dispatcher("ticket.cancel-visit", id, json!({"visit_id": later, "reason": "rain"})).unwrap();
+        let called_off = w.ask(&technician(), "ticket.start-travel", id, json!({"trip_id": e(700), "visit_id": later}));
+        assert_eq!(rule(called_off), "TK-19");
+        // The window has passed: somebody comes late.
+        assert_eq!(visit(&w, json!({})).unwrap(), json!(next));
+        start(&mut w, id, json!({})).unwrap();
+        assert!(!w.ticket(id).visits[1].done);
+        arrive(&mut w, id, json!({})).unwrap();
+        assert!(w.ticket(id).visits[1].done);
+    }
+
+    #[test]
+    fn tk_20_a_place_is_on_earth_and_an_arrival_ahead() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        for (geo, field) in [
+            (json!({"lat": "90.1", "lon": 0}), "payload.geo.lat"),
+            (json!({"lat": "-90.1", "lon": 0}), "payload.geo.lat"),
+            (json!({"lat": 0, "lon": "180.5"}), "payload.geo.lon"),
+            (json!({"lat": 0, "lon": 0, "accuracy_m": "-1"}), "payload.geo.accuracy_m"),
+        ] {
+            assert_eq!(wrong(start(&mut w, id, json!({"geo": geo}))), field);
+        }
+        assert_eq!(wrong(start(&mut w, id, json!({"eta": "2026-03-02T07:59:59.999Z"}))), "payload.eta");
+        start(&mut w, id, json!({"geo": {"lat": -90, "lon": 180}, "eta": t0()})).unwrap();
+        assert_eq!(wrong(arrive(&mut w, id, json!({"geo": {"lat": 91, "lon": 0}}))), "payload.geo.lat");
+    }
+
+    #[test]
+    fn tk_21_the_travel_is_counted_on_arrival() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        start(&mut w, id, json!({})).unwrap();
+        let began = w.now;
+        w.later(25 * MINUTE);
+        assert_eq!(code(arrive(&mut w, id, json!({"trip_id": e(701)}))), ErrorCode::NotFound);
+        let early = w.ask_at(began.plus_millis(-1), &technician(), "ticket.arrive", id, json!({"trip_id": e(700)}));
+        assert_eq!(rule(early), "G3");
+        let d = arrive(&mut w, id, json!({"distance_km": "18.5", "geo": {"lat": 1, "lon": 2}})).unwrap();
+        let x = data(&d, 0);
+        assert_eq!((names(&d), &x["travel"]), (vec!["TechnicianArrived"], &json!(1500)));
+        assert_eq!((&x["distance_km"], &x["geo"]["lat"]), (&json!("18.5"), &json!("1")));
+        // There, not yet at work.
+        assert_eq!(w.ticket(id).state, TicketState::Travelling);
+        assert_eq!(rule(arrive(&mut w, id, json!({}))), "TK-21");
+    }
+
+    #[test]
+    fn tk_22_turns_back() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        start(&mut w, id, json!({})).unwrap();
+        w.later(10 * MINUTE);
+        assert_eq!(code(abort(&mut w, id, json!({"reason": null}))), ErrorCode::ReasonRequired);
+        assert_eq!(code(abort(&mut w, id, json!({"trip_id": e(701)}))), ErrorCode::NotFound);
+        let early = w.ask_at(t0().plus_millis(-1), &technician(), "ticket.abort-travel", id, json!({"reason": "x"}));
+        assert_eq!(rule(early), "G3");
+        let d = abort(&mut w, id, json!({"trip_id": e(700), "note": "road is closed"})).unwrap();
+        let x = data(&d, 0);
+        assert_eq!(
+            (&x["travel"], &x["reason"], &x["note"]),
+            (&json!(600), &json!("no_access"), &json!("road is closed"))
+        );
+        assert_eq!(w.ticket(id).state, TicketState::Assigned);
+        start(&mut w, id, json!({"trip_id": e(702)})).unwrap();
+        assert_eq!(rule(abort(&mut w, id, json!({"trip_id": e(700)}))), "TK-22");
+    }
+
+    #[test]
+    fn tk_22_who_has_arrived_and_found_nobody_turns_back_too() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        start(&mut w, id, json!({})).unwrap();
+        w.later(10 * MINUTE);
+        arrive(&mut w, id, json!({})).unwrap();
+        w.later(30 * MINUTE);
+        let d = abort(&mut w, id, json!({})).unwrap();
+        // Its travel was counted on arrival.
+        assert_eq!((&data(&d, 0)["trip_id"], &data(&d, 0)["travel"]), (&json!(e(700)), &json!(0)));
+        assert_eq!(w.ticket(id).state, TicketState::Assigned);
+    }
+}
