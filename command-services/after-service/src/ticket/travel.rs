@@ -306,10 +306,11 @@ mod tests {
         start(&mut w, id, json!({})).unwrap();
         w.later(10 * MINUTE);
         arrive(&mut w, id, json!({})).unwrap();
+        let arrived = w.now;
         w.later(30 * MINUTE);
         let d = abort(&mut w, id, json!({})).unwrap();
         // Its travel was counted on arrival.
         assert_eq!((&data(&d, 0)["trip_id"], &data(&d, 0)["travel"]), (&json!(e(700)), &json!(0)));
-        assert_eq!(w.ticket(id).state, TicketState::Assigned);
+        assert_eq!((w.ticket(id).state, w.ticket(id).trips[0].ended_at), (TicketState::Assigned, Some(arrived)));
     }
 }

@@ -414,6 +414,19 @@ mod tests {
     }
 
     #[test]
+    fn tk_18_a_visit_whose_time_has_passed_makes_the_ticket_scheduled_again() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        schedule(&mut w, id, json!({})).unwrap();
+        let quote = w.quoted(id);
+        w.now = "2026-03-03T11:00:00.000Z".parse().unwrap();
+        w.run(&customer(), "ticket.approve-quote", id, json!({"quote_id": quote, "revision": 1})).unwrap();
+        assert_eq!(w.ticket(id).state, TicketState::Assigned);
+        reschedule(&mut w, id, json!({})).unwrap();
+        assert_eq!(w.ticket(id).state, TicketState::Scheduled);
+    }
+
+    #[test]
     fn tk_19_a_visit_is_called_off() {
         let mut w = World::new();
         let id = w.in_state(TicketState::Assigned);
