@@ -18,6 +18,8 @@ mod fixture;
 pub mod known;
 pub mod matrix;
 pub mod plan;
+#[cfg(test)]
+mod rule_list;
 pub mod rules;
 pub mod sla;
 pub mod state;
