@@ -150,6 +150,8 @@ pub enum Sealed {
         /// Nonce, ciphertext and tag.
         bytes: Vec<u8>,
     },
+    /// What a reader in scope is shown where the key was destroyed. Never stored.
+    Erased,
 }
 
 impl Sealed {
@@ -160,16 +162,17 @@ impl Sealed {
 }
 
 impl Serialize for Sealed {
-    /// The text where it is open, `{"sealed":true}` where it is not.
+    /// The text where it is open, `{"sealed":true}` where it is not, `{"erased":true}` where nobody
+    /// can open it any more.
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Sealed::Plain(t) => s.serialize_str(t),
-            Sealed::Cipher { .. } => {
-                let mut m = s.serialize_map(Some(1))?;
-                m.serialize_entry("sealed", &true)?;
-                m.end()
-            }
-        }
+        let state = match self {
+            Sealed::Plain(t) => return s.serialize_str(t),
+            Sealed::Cipher { .. } => "sealed",
+            Sealed::Erased => "erased",
+        };
+        let mut m = s.serialize_map(Some(1))?;
+        m.serialize_entry(state, &true)?;
+        m.end()
     }
 }
 
@@ -177,6 +180,7 @@ impl bincode::Encode for Sealed {
     fn encode<E: bincode::enc::Encoder>(&self, e: &mut E) -> Result<(), EncodeError> {
         match self {
             Sealed::Plain(_) => Err(EncodeError::Other("plain text must be sealed before it is stored")),
+            Sealed::Erased => Err(EncodeError::Other("what is left of an erased text is not stored")),
             Sealed::Cipher { key_id, bytes } => {
                 bincode::Encode::encode(key_id.as_bytes(), e)?;
                 bincode::Encode::encode(bytes, e)
@@ -200,8 +204,12 @@ impl schemars::JsonSchema for Sealed {
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "The text for a reader in scope, {\"sealed\":true} elsewhere.",
-            "anyOf": [{"type": "string"}, {"type": "object", "properties": {"sealed": {"const": true}}, "required": ["sealed"]}]
+            "description": "The text for a reader in scope, {\"erased\":true} once its data subject was erased, {\"sealed\":true} elsewhere.",
+            "anyOf": [
+                {"type": "string"},
+                {"type": "object", "properties": {"sealed": {"const": true}}, "required": ["sealed"]},
+                {"type": "object", "properties": {"erased": {"const": true}}, "required": ["erased"]}
+            ]
         })
     }
 }
@@ -223,6 +231,12 @@ mod tests {
         let b = bincode::encode_to_vec(&s, bincode::config::standard()).unwrap();
         let (back, n): (Sealed, usize) = bincode::decode_from_slice(&b, bincode::config::standard()).unwrap();
         assert_eq!((back, n), (s, b.len()));
+    }
+
+    #[test]
+    fn erased_text_says_so_and_is_never_stored() {
+        assert_eq!(serde_json::to_string(&Sealed::Erased).unwrap(), r#"{"erased":true}"#);
+        assert!(bincode::encode_to_vec(&Sealed::Erased, bincode::config::standard()).is_err());
     }
 
     #[test]

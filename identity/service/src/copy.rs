@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::asked::RemoteLogin;
 use crate::directory::Directory;
+use crate::erasures::Erasure;
 use crate::error::IdentityError;
 use crate::feed::Feed;
 use crate::jwk::JwkSet;
@@ -42,6 +43,9 @@ struct Stored {
     /// That commit's command, by which a log that was replaced is known.
     command_id: Option<CommandId>,
     accounts: Vec<StoredAccount>,
+    /// Erased data subjects: a service that starts while identity is down carries them out too.
+    #[serde(default)]
+    erasures: Vec<Erasure>,
     /// A JWK set.
     keys: Value,
 }
@@ -128,6 +132,7 @@ impl AccountCopy {
             disabled: a.disabled,
             service: false,
         });
+        self.directory.erase(s.erasures);
         self.directory.replace(accounts, CommitNumber(s.commit));
         *self.mark.lock() = Mark { command_id: s.command_id, keys: s.keys };
         Ok(true)
@@ -158,6 +163,7 @@ impl AccountCopy {
             commit,
             command_id: mark.command_id,
             accounts: accounts.collect(),
+            erasures: self.directory.erasures().to_vec(),
             keys: mark.keys,
         };
         let text =

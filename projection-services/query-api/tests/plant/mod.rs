@@ -86,6 +86,10 @@ impl TextOpener for Opener {
     fn open(&self, s: &mw_contract::Sealed) -> Option<String> {
         self.0.open_text(s)
     }
+
+    fn is_erased(&self, s: &mw_contract::Sealed) -> bool {
+        self.0.is_erased(s)
+    }
 }
 
 pub struct Plant {
