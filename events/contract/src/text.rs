@@ -75,9 +75,18 @@ impl<const N: usize> schemars::JsonSchema for Text<N> {
         format!("Text{N}").into()
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "minLength": 1, "maxLength": N})
+        let about = if N >= FREE_TEXT { SEALED_WHEN_STORED } else { KEPT_READABLE };
+        schemars::json_schema!({"type": "string", "minLength": 1, "maxLength": N, "description": about})
     }
 }
+
+/// Texts of commands that may be this long are notes, descriptions and comments; no event has such a
+/// text but sealed.
+const FREE_TEXT: usize = 2000;
+const SEALED_WHEN_STORED: &str =
+    "Free text. It is sealed when it is stored, may hold personal data, and is not searched.";
+const KEPT_READABLE: &str = "Stored as it is and readable for ever: a title, a number, a name of a thing. \
+    Not for personal data: names of people, phone numbers and addresses belong into free text.";
 
 /// A secret on its way to being hashed: 12 to 200 characters, taken as they are (not trimmed), and
 /// never shown again: neither `Debug` nor JSON has it.
@@ -245,6 +254,27 @@ mod tests {
         assert_eq!(s.as_str(), " correct horse ");
         assert!(!format!("{s:?}{}", serde_json::to_string(&s).unwrap()).contains("horse"));
         assert!(Secret::new("short").is_err());
+    }
+
+    #[test]
+    fn schemas_say_where_personal_data_may_be_entered() {
+        use crate::{CommandType, EventType};
+        let mut g = schemars::SchemaGenerator::default();
+        for c in CommandType::ALL {
+            c.payload_schema(&mut g);
+        }
+        let commands = g.take_definitions(true);
+        assert_eq!(commands["Text120"]["description"], KEPT_READABLE);
+        assert_eq!(commands["Text4000"]["description"], SEALED_WHEN_STORED);
+        let mut g = schemars::SchemaGenerator::default();
+        for e in EventType::ALL {
+            e.schema(&mut g);
+        }
+        let stored = g.take_definitions(true);
+        assert!(stored.contains_key("Text120"));
+        for name in stored.keys().filter_map(|n| n.strip_prefix("Text")) {
+            assert!(name.parse::<usize>().is_ok_and(|n| n < FREE_TEXT), "free text of {name} is stored unsealed");
+        }
     }
 
     #[test]
