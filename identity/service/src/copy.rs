@@ -76,6 +76,8 @@ pub struct AccountCopy {
     /// Held while the file is written.
     writing: Mutex<()>,
     known: watch::Sender<bool>,
+    /// Was identity's log read to its end since the start?
+    current: watch::Sender<bool>,
     /// Somebody wants the keys asked for now.
     wanted: Notify,
     /// Counts how often they were.
@@ -93,6 +95,7 @@ impl AccountCopy {
             mark: Mutex::default(),
             writing: Mutex::new(()),
             known: watch::Sender::new(false),
+            current: watch::Sender::new(false),
             wanted: Notify::new(),
             asked: watch::Sender::new(0),
         };
@@ -188,6 +191,11 @@ impl AccountCopy {
         self.known.subscribe()
     }
 
+    /// Was all of identity's log heard since the start, or is what is known from the file alone?
+    pub fn current(&self) -> watch::Receiver<bool> {
+        self.current.subscribe()
+    }
+
     /// The accounts.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.directory
@@ -221,6 +229,7 @@ impl AccountCopy {
                     if std::mem::take(&mut unsaved) {
                         self.save_soon().await;
                     }
+                    self.current.send_replace(true);
                     let seen = self.directory.applied_to();
                     log.wait(seen).await.map_err(|e| IdentityError::Log(e.to_string()))?;
                 }

@@ -40,7 +40,11 @@ pub fn apply(directory: &Directory, vault: &Vault) -> Result<usize, IdentityErro
     Ok(done)
 }
 
-async fn apply_here(directory: &Arc<Directory>, vault: &Arc<Vault>) -> Result<usize, IdentityError> {
+/// The same where blocking is not allowed.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn carry_out(directory: &Arc<Directory>, vault: &Arc<Vault>) -> Result<usize, IdentityError> {
     let (directory, vault) = (directory.clone(), vault.clone());
     tokio::task::spawn_blocking(move || apply(&directory, &vault))
         .await
@@ -54,11 +58,11 @@ async fn apply_here(directory: &Arc<Directory>, vault: &Arc<Vault>) -> Result<us
 /// When the known ones can't be carried out. One that fails later is tried until it succeeds.
 pub async fn keep(directory: Arc<Directory>, vault: Arc<Vault>) -> Result<JoinHandle<()>, IdentityError> {
     let mut changes = directory.changes();
-    apply_here(&directory, &vault).await?;
+    carry_out(&directory, &vault).await?;
     Ok(tokio::spawn(async move {
         // The directory is held here, so this ends with its task.
         while changes.changed().await.is_ok() {
-            while let Err(e) = apply_here(&directory, &vault).await {
+            while let Err(e) = carry_out(&directory, &vault).await {
                 tracing::error!(error = %e, "the key of an erased data subject can't be destroyed; trying again");
                 tokio::time::sleep(TRY_AGAIN).await;
             }

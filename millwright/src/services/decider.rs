@@ -6,7 +6,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use mw_contract::decide::Domain;
 use mw_contract::{AccountName, Context, Sealed};
-use mw_identity::{Directory, erasures};
+use mw_identity::{AccountCopy, Directory, erasures};
 use mw_log::{SledLog, Vault};
 use mw_production_views::TextOpener;
 use mw_runtime::ask::Answers;
@@ -14,6 +14,7 @@ use mw_runtime::metrics::Metrics;
 use mw_runtime::{Bus, BusinessClock, CommandService, Parts};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::data::Data;
 use super::meters::Meters;
@@ -85,8 +86,31 @@ pub enum VaultQuestion {
 }
 
 /// Answers the query API. Who may see a text has been decided there; here it is made sure that it
-/// is the query API that asks.
-pub struct VaultAnswers(pub Arc<Vault>, pub Context);
+/// is the query API that asks, and that identity has said who was erased: its own disk may be older
+/// than that.
+pub struct VaultAnswers {
+    vault: Arc<Vault>,
+    context: Context,
+    heard: watch::Receiver<bool>,
+}
+
+impl VaultAnswers {
+    /// Opens nothing until the accounts are current and what was erased is destroyed.
+    pub fn once_current(vault: Arc<Vault>, context: Context, accounts: Arc<AccountCopy>) -> Arc<Self> {
+        let (tell, heard) = watch::channel(false);
+        let (keys, directory) = (vault.clone(), accounts.directory().clone());
+        tokio::spawn(async move {
+            if accounts.current().wait_for(|current| *current).await.is_err() {
+                return;
+            }
+            match erasures::carry_out(&directory, &keys).await {
+                Ok(_) => drop(tell.send_replace(true)),
+                Err(e) => tracing::error!(error = %e, "no text is opened: what was erased can't be destroyed"),
+            }
+        });
+        Arc::new(VaultAnswers { vault, context, heard })
+    }
+}
 
 #[async_trait]
 impl Answers for VaultAnswers {
@@ -94,14 +118,17 @@ impl Answers for VaultAnswers {
         if from.as_str() != super::QUERY_API {
             return Err(format!("{from} does not show text"));
         }
-        let unknown = |_| format!("{} does not know this question", self.1);
+        if !*self.heard.borrow() {
+            return Err(format!("{} has not heard from identity yet who was erased", self.context));
+        }
+        let unknown = |_| format!("{} does not know this question", self.context);
         let VaultQuestion::Open { texts, tell_erased } = serde_json::from_value(body).map_err(unknown)?;
         let open = |(key_id, hex): (uuid::Uuid, String)| {
             let Some(bytes) = super::control::bytes_of_hex(&hex) else { return Value::Null };
             let sealed = Sealed::Cipher { key_id, bytes };
-            match self.0.open_text(&sealed) {
+            match self.vault.open_text(&sealed) {
                 Some(text) => Value::String(text),
-                None if tell_erased && self.0.is_erased(&sealed) => json!({"erased": true}),
+                None if tell_erased && self.vault.is_erased(&sealed) => json!({"erased": true}),
                 None => Value::Null,
             }
         };
