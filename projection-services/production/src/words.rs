@@ -147,6 +147,10 @@ pub fn words(event: &Event) -> String {
         Event::AccountSecretRotated(e) => format!("replaced the secret of {}", e.account),
         Event::AccountDisabled(e) => format!("disabled account {}", e.account),
         Event::AccountEnabled(e) => format!("enabled account {}", e.account),
+        Event::SubjectErased(e) => {
+            let subject = e.subject().map(|s| s.to_string()).unwrap_or_default();
+            format!("erased the personal data of {subject}")
+        }
         Event::WorkOrderSplit(e) => {
             let parts: Vec<String> = e.parts.iter().map(|p| p.qty.to_string()).collect();
             format!("split off {}, {} remain: {}", parts.join(" and "), e.remaining_qty, e.reason)
@@ -361,6 +365,7 @@ pub fn reason(event: &Event) -> Option<String> {
         Event::OperationPaused(e) => e.reason.as_ref().map(ToString::to_string),
         Event::ReferenceRetired(e) => e.reason.as_ref().map(ToString::to_string),
         Event::AccountDisabled(e) => e.reason.as_ref().map(ToString::to_string),
+        Event::SubjectErased(e) => e.reason.as_ref().map(ToString::to_string),
         Event::WorkOrderSplit(e) => Some(e.reason.to_string()),
         Event::UnitGenealogyAmended(e) => Some(e.reason.to_string()),
         Event::MaterialReturned(e) => Some(e.reason.to_string()),

@@ -53,7 +53,7 @@ async fn serve<D: Domain>(domain: D, alone: Arc<Alone>, mut signals: Signals, de
         devices::start(&running, directory.clone(), alone.connect("devices")?, clock.clone(), &alone.meters)?;
     }
     alone.serve_log(&running.log)?;
-    alone.serve_answers(context, Arc::new(VaultAnswers(running.vault.clone(), context)));
+    alone.serve_answers(context, VaultAnswers::once_current(running.vault.clone(), context, accounts));
     let control = control::Control {
         services: vec![(running.service.clone(), running.log.clone())],
         directory,
