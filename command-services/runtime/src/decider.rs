@@ -375,16 +375,16 @@ impl<D: Domain> CommandDecider<D> {
             Ok(d) => d,
             Err(r) => return refused(r),
         };
-        if decision.existing.is_some() {
-            return Ok((Outcome::Existing, Some((decision, Vec::new()))));
-        }
-        if let Some(hook) = &mut self.before_commit
+        // Another aggregate answers it already; what that one is told about it is kept.
+        let outcome = if decision.existing.is_some() { Outcome::Existing } else { Outcome::Accepted };
+        if outcome == Outcome::Accepted
+            && let Some(hook) = &mut self.before_commit
             && let Err(r) = hook(command, &decision)
         {
             return refused(r);
         }
         match self.draft(job, &decision)? {
-            Ok(events) => Ok((Outcome::Accepted, Some((decision, events)))),
+            Ok(events) => Ok((outcome, Some((decision, events)))),
             Err(r) => refused(r),
         }
     }

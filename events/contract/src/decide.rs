@@ -102,7 +102,8 @@ pub struct Decision {
     pub late: bool,
     /// What the sender should know.
     pub warnings: Vec<Warning>,
-    /// Nothing happens, because this aggregate already answers the command.
+    /// Nothing new comes to be, because this aggregate answers the command already: the reply is
+    /// `duplicate` and names it. Events, where there are any, tell that aggregate of it.
     pub existing: Option<AggregateId>,
 }
 
