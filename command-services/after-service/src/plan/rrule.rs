@@ -110,7 +110,8 @@ impl Rule {
             (true, Freq::Yearly) => self.interval.saturating_mul(12),
             _ => return self.first_after(done_on, done_on),
         };
-        self.allows(done_on.plus_months(months)).filter(|d| *d > done_on)
+        // The last day of all is where days that can't be written end too.
+        self.allows(done_on.plus_months(months)).filter(|d| tomorrow(*d).is_some())
     }
 
     fn allows(&self, day: Date) -> Option<Date> {
@@ -199,6 +200,7 @@ mod tests {
             ("FREQ=WEEKLY;BYDAY=MO", "2026-03-12", Some("2026-03-16")),
             ("FREQ=MONTHLY;UNTIL=20260411", "2026-03-12", None),
             ("FREQ=MONTHLY;UNTIL=20260412", "2026-03-12", Some("2026-04-12")),
+            ("FREQ=YEARLY", "9998-01-01", Some("9999-01-01")),
             ("FREQ=YEARLY", "9999-01-01", None),
         ] {
             let found = Rule::read(rule).unwrap().after_completion(date(done));
