@@ -71,6 +71,7 @@ fn counts(kind: EventType) -> bool {
             | T::WarrantyVoided
             | T::ReadingRecorded
             | T::UnitComponentChanged
+            | T::UnitStatusChanged
             | T::UnitTransferred
             | T::UnitScrapped
             | T::UnitRecalled
@@ -198,6 +199,7 @@ pub fn event(tx: &Connection, stored: &StoredEvent, changes: &mut Vec<Change>) -
             built_in(tx, id, &e.added)
         }
         Event::UnitTransferred(e) => owner(e.new_customer.as_str()),
+        Event::UnitStatusChanged(e) => status(e.new),
         Event::UnitScrapped(_) => status(UnitStatus::Scrapped),
         Event::UnitRecalled(e) => {
             status(UnitStatus::Recalled)?;
