@@ -3,6 +3,7 @@
 //! again, as people would.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -126,6 +127,18 @@ impl Desk {
         self.resolved(id);
     }
 
+    /// The same for a ticket whose parts did not come: what was asked for is not used.
+    pub fn repaired_without_parts(&mut self, id: &str) {
+        let session = new_id();
+        let who = "technician-1";
+        self.does(who, "ticket.start-work", id, json!({"session_id": session, "activity": "repair"}));
+        self.diagnosed(id, "wear");
+        let used = json!([{"item_id": "seal-20", "qty": 1, "source": "van", "coverage": "warranty"}]);
+        self.does(who, "ticket.consume-parts", id, json!({"consumption_id": new_id(), "lines": used}));
+        self.does(who, "ticket.pause-work", id, json!({"session_id": session, "reason": "done"}));
+        self.resolved(id);
+    }
+
     /// The technician says what it is.
     pub fn diagnosed(&mut self, id: &str, cause: &str) -> Value {
         let p = json!({"diagnosis_id": new_id(), "cause": cause, "text": "Looked at it.", "recommendation": "repair"});
@@ -173,4 +186,83 @@ pub fn pumps(system: &System, prefix: &str, qty: u32, shipped: &[(&str, &str)]) 
         clients[0].1.accepted(&ship);
     }
     order.id
+}
+
+/// Does `work` again and again for a time; gives how often.
+fn again_for(time: Duration, mut work: impl FnMut(usize)) -> usize {
+    let begun = Instant::now();
+    let mut n = 0;
+    while begun.elapsed() < time || n < 2 {
+        work(n);
+        n += 1;
+    }
+    n
+}
+
+/// How many events of a type a context's log holds.
+fn count(system: &System, context: &str, event_type: &str) -> usize {
+    let mut n = 0;
+    crate::history::replay_of(system, context, &["--type", event_type], |_| n += 1);
+    n
+}
+
+/// Each department goes on while the other is down for `time`, and what it asked of the other comes once
+/// that is back, and once only. `down` and `up` end and start a service.
+pub fn each_without_the_other(
+    system: &mut System,
+    time: Duration,
+    down: impl Fn(&mut System, &'static str),
+    up: impl Fn(&mut System, &'static str),
+) {
+    pumps(system, "APART-", 2, &[("APART-0001", ""), ("APART-0002", "")]);
+    let mut desk = Desk::open(system, "apart");
+    let auditor = Http::login(system, "auditor-1");
+    let known = |desk: &mut Desk, serial: &str| {
+        let id = desk.ticket(json!({"serial": serial}));
+        told(&auditor, &id, "WarrantyChecked").last().map(|w| w["status"].clone()) == Some(json!("in_warranty"))
+    };
+    // After-service has heard of the units.
+    while !known(&mut desk, "APART-0002") {}
+
+    down(system, "production");
+    let mut asked = Vec::new();
+    let served = again_for(time, |_| {
+        let id = desk.ticket(json!({"serial": "APART-0001"}));
+        desk.assigned(&id);
+        let lines = json!([{"item_id": "seal-20", "qty": 1, "uom": "H87"}]);
+        desk.does("technician-1", "ticket.request-parts", &id, json!({"request_id": new_id(), "lines": lines}));
+        desk.repaired_without_parts(&id);
+        desk.does("customer-1", "ticket.confirm", &id, json!({}));
+        asked.push(id);
+    });
+    let waits = desk.ticket(json!({"serial": "APART-0002"}));
+    desk.assigned(&waits);
+    let request = json!({"request_id": new_id(), "product_id": "pump-200", "qty": 1, "uom": "H87",
+        "needed_by": "2031-05-01T08:00:00.000Z", "mode": "replacement", "return_serial": "APART-0002"});
+    desk.does("dispatcher-1", "ticket.request-replacement-order", &waits, request);
+    up(system, "production");
+    let http = Http::login(system, "dispatcher-1");
+    http.eventually(&format!("/v1/tickets/{waits}"), |a| a.json()["state"] == "on_hold");
+    let linked = told(&auditor, &waits, "ReplacementOrderLinked");
+    assert_eq!(linked.len(), 1, "{linked:?}");
+
+    let machines = Http::login(system, "lead-1").eventually("/v1/equipment?cell=cell-1", |a| a.items().len() == 1);
+    let machine = machines.items()[0]["id"].as_str().expect("an id").to_owned();
+    let opened = count(system, "after-service", "TicketOpened");
+    down(system, "after-service");
+    let mut device = Commands::connect(system, "cell-1", "apart");
+    let alarm = json!({"alarm_id": new_id(), "code": "fire", "severity": 950});
+    device.accepted(&command("equipment.raise-alarm", &machine, None, alarm));
+    let made = again_for(time, |n| {
+        pumps(system, &format!("APART{n}-"), 1, &[]);
+    });
+    up(system, "after-service");
+    http.eventually("/v1/tickets?channel=alarm", |a| a.items().len() == 1);
+    assert_eq!(count(system, "after-service", "TicketOpened"), opened + 1);
+    // What a process manager asked twice would stand twice in the logs.
+    assert_eq!(count(system, "after-service", "ReplacementOrderLinked"), 1);
+    let for_tickets = |e: &Value| e["payload"]["order_type"] == "replacement";
+    let orders = crate::history::all_of(system, "production", &["--type", "WorkOrderCreated"]);
+    assert_eq!(orders.iter().filter(|e| for_tickets(e)).count(), 1);
+    println!("CASE apart: {served} tickets without production, {made} orders without after-service, each catches up");
 }
