@@ -163,6 +163,10 @@ async fn what_happens_to_a_unit_later_is_known_too() {
     r.sees(&plant).await;
     let u = r.pump("SN-1").unwrap();
     assert_eq!((u.status, u.warranty.unwrap().basis), (UnitStatus::Installed, WarrantyBasis::Installation));
+    plant.run("unit.change-status", unit, json!({"status": "in_repair", "ticket_id": id(9)}));
+    r.sees(&plant).await;
+    assert_eq!(r.pump("SN-1").unwrap().status, UnitStatus::InRepair);
+    plant.run("unit.change-status", unit, json!({"status": "installed", "ticket_id": id(9)}));
     plant.run("unit.extend-warranty", unit, json!({"until": "2029-01-01", "reason": "goodwill"}));
     plant.run("unit.transfer", unit, json!({"customer_id": "other"}));
     r.sees(&plant).await;
@@ -301,14 +305,16 @@ async fn a_log_with_another_history_makes_another_copy() {
     let r = run(dir.path(), local(&plant));
     r.sees(&plant).await;
     r.stop().await;
-    for (seed, orders) in [(2, 0), (3, 30)] {
+    for (seed, units) in [(2, 0), (3, 30)] {
         // Restored from a backup: shorter than the checkpoint at first, then longer.
         let mut other = Plant::demo(seed);
-        (0..orders).for_each(|n| drop(other.unit(&format!("X-{n}"), None)));
+        for n in 0..units {
+            other.unit(&format!("X-{n}"), None);
+        }
         let r = run(dir.path(), local(&other));
         assert!(tokio::time::timeout(SOON, r.handle.caught_up(SOON)).await.unwrap());
         r.until(|p| p.head == other.log.head().commit).await;
-        assert_eq!((r.pump("SN-1"), r.pump("X-7").is_some()), (None, orders > 0));
+        assert_eq!((r.pump("SN-1"), r.pump("X-7").is_some()), (None, units > 0));
         assert!(r.known.document(ReferenceKind::Site, "plant-1").is_some());
         r.stop().await;
     }
