@@ -54,16 +54,17 @@ fn clock(up: &Up, history: bool) -> (BusinessClock, ClockStart) {
 
 /// Plays the plant's history, and lets the clock run.
 async fn play(
-    production: &Running,
+    deciders: [&Running; 2],
     managers: &Processes,
     clock: &BusinessClock,
     then: ClockStart,
     data: &Data,
 ) -> Result<()> {
     let settled = async || {
-        managers.handle.settled(production.log.head().commit).await;
+        managers.handle.settled(deciders[0].log.head().commit).await;
     };
-    let played = demo::play::play(&production.service, clock, then.start, settled).await?;
+    let services = deciders.map(|d| d.service.clone());
+    let played = demo::play::play(&services, clock, then.start, settled).await?;
     clock.set_rate(then.rate);
     data.history_is_played()?;
     say(&format!("history: {} commands accepted, {} refused", played.accepted, played.refused));
@@ -125,7 +126,7 @@ async fn up(config: Up) -> Result<ExitCode> {
     let managers =
         processes::start(&data.path("processes"), reader(&production.log), bus, clock.clone(), &stopped, &meters);
     if history {
-        play(&production, &managers, &clock, then, &data).await?;
+        play([&production, &after_service], &managers, &clock, then, &data).await?;
     }
     let bus = link(&broker, "devices").await?;
     let listening = devices::start(&production, directory.clone(), bus, clock.clone(), &meters)?;
