@@ -31,10 +31,8 @@ pub fn confirm(
         return Err(Rejection::invalid("payload.evidence", "is needed: say how the customer agreed, or give a file"));
     }
     tested(&case, "TK-41.R1")?;
-    let evidence = (p.evidence.is_some() || p.evidence_file.is_some()).then(|| EvidenceV1 {
-        text: p.evidence.as_ref().map(Sealed::plain),
-        file: p.evidence_file.clone(),
-    });
+    let evidence = (p.evidence.is_some() || p.evidence_file.is_some())
+        .then(|| EvidenceV1 { text: p.evidence.as_ref().map(Sealed::plain), file: p.evidence_file.clone() });
     let confirmed = ResolutionConfirmedV1 { on_behalf, evidence };
     let closed = closed(&case, CloseReason::Confirmed, None)?;
     Ok(case.decided(role, vec![confirmed.into(), closed.into()]))

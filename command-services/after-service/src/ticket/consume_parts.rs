@@ -4,17 +4,12 @@ use mw_contract::command::ticket::{ConsumeParts, PartUse};
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::ticket::PartsConsumedV1;
 use mw_contract::event::ticket_parts::PartUseV1;
-use mw_contract::{
-    CommandType, Coverage, PartSource, Qty, Rejection, Text, TicketState, Warning, WarrantyStatus,
-};
+use mw_contract::{CommandType, Coverage, PartSource, Qty, Rejection, Text, Warning, WarrantyStatus};
 
 use super::parts::{Shelf, Taken, is_serial_tracked, one_a_serial, some_parts};
 use crate::known::Unit;
 use crate::rules::{Case, Facts, exists};
 use crate::state::{AfterServiceState, Ticket};
-
-/// How long after the resolution parts that were used before it can be reported.
-const LATE: i64 = 24 * 3_600_000;
 
 /// Decides TK-29. What the customer or the technician's van brings needs no reservation.
 pub fn consume(
@@ -30,7 +25,6 @@ pub fn consume(
         let message = format!("consumption {} is there already", p.consumption_id);
         return Err(exists(message).at("payload.consumption_id"));
     }
-    in_time(&case)?;
     some_parts(&case, p.lines.iter().map(|l| (&l.item_id, l.qty)))?;
     let unit = unit_of(&case);
     let mut inside = Inside::of(ticket, unit.as_ref());
@@ -66,18 +60,6 @@ pub(super) fn unit_of(case: &Case<'_>) -> Option<Unit> {
         units.retain(|u| u.product_id == *product);
     }
     if units.len() == 1 { units.pop() } else { None }
-}
-
-/// Late reports come in for 24 hours.
-fn in_time(case: &Case<'_>) -> Result<(), Rejection> {
-    match &case.ticket.resolution {
-        Some(r) if case.ticket.state == TicketState::Resolved && case.ctx.received_at.since(r.recorded_at) > LATE => {
-            let until = r.recorded_at.plus_millis(LATE);
-            let message = format!("parts of a resolved ticket can be reported for 24 hours, until {until}: reopen it");
-            Err(Rejection::guard("TK-29", message).with("until", until.to_string()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// TK-29.R1, T2: the customer pays for nothing that it has not agreed to.
@@ -130,7 +112,8 @@ fn used(shelf: &mut Shelf, l: &PartUse) -> Result<Vec<PartUseV1>, Rejection> {
     let there = shelf.has(&l.item_id, l.lot.as_ref());
     let (taken, rest) = shelf.take(&l.item_id, l.lot.as_ref(), l.qty);
     if !rest.is_zero() {
-        let message = format!("{there} of {} is reserved for the ticket and left: request more, or name the van", l.item_id);
+        let message =
+            format!("{there} of {} is reserved for the ticket and left: request more, or name the van", l.item_id);
         return Err(Rejection::guard("TK-29.R1", message)
             .with("invariant", "T4")
             .with("max_allowed", there.to_string()));

@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use mw_contract::command::ticket::{ConfirmParts, PartReturn, RequestParts, ReturnParts};
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::ticket::{PartsRequestedV1, PartsReservedV1, PartsReturnedV1, PartsUnavailableV1};
-use mw_contract::event::ticket_parts::{
-    PartMissingV1, PartRequestV1, PartReservationV1, PartReturnV1, PartUseV1,
-};
+use mw_contract::event::ticket_parts::{PartMissingV1, PartRequestV1, PartReservationV1, PartReturnV1, PartUseV1};
 use mw_contract::reference::{Document, Product};
 use mw_contract::reply::FieldError;
 use mw_contract::{
@@ -65,7 +63,8 @@ pub fn confirm(
         return Err(Rejection::invalid("payload", "say what is reserved, or what is missing"));
     }
     let mut answered: BTreeMap<&ItemId, Qty> = BTreeMap::new();
-    let answers = reserved.iter().map(|r| (&r.item_id, r.qty)).chain(missing.iter().map(|m| (&m.item_id, m.missing_qty)));
+    let answers =
+        reserved.iter().map(|r| (&r.item_id, r.qty)).chain(missing.iter().map(|m| (&m.item_id, m.missing_qty)));
     for (item, qty) in answers {
         let asked: Qty = request.lines.iter().filter(|l| l.item_id == *item).map(|l| l.qty).sum();
         let sum = answered.entry(item).or_default();
@@ -90,8 +89,11 @@ pub fn confirm(
         events.push(PartsReservedV1 { request_id: p.request_id, lines: lines.collect() }.into());
     }
     if !missing.is_empty() {
-        let lines =
-            missing.iter().map(|m| PartMissingV1 { item_id: m.item_id.clone(), missing_qty: m.missing_qty, eta: m.eta });
+        let lines = missing.iter().map(|m| PartMissingV1 {
+            item_id: m.item_id.clone(),
+            missing_qty: m.missing_qty,
+            eta: m.eta,
+        });
         events.push(PartsUnavailableV1 { request_id: p.request_id, lines: lines.collect() }.into());
     }
     Ok(case.decided(role, events))
@@ -147,8 +149,7 @@ pub fn give_back(
             lines.push(back(rest, None));
         }
     }
-    let returned =
-        PartsReturnedV1 { return_id, lines, condition: p.condition, to_location: p.to_location.clone() };
+    let returned = PartsReturnedV1 { return_id, lines, condition: p.condition, to_location: p.to_location.clone() };
     Ok(case.decided(role, vec![returned.into()]))
 }
 

@@ -24,7 +24,8 @@ pub fn reopen(
     Case::find(facts, state, ctx)?.authorise(false)?;
     let case = Case::open(facts, state, CommandType::TicketReopen, ctx)?;
     let ticket = case.ticket;
-    let role = authorise_if(ctx, case.holds(false), |r| r != Role::Technician || ticket.state == TicketState::Resolved)?;
+    let role =
+        authorise_if(ctx, case.holds(false), |r| r != Role::Technician || ticket.state == TicketState::Resolved)?;
     let (reason, _) = facts.need_reason(catalogues::CANCEL, p.reason.as_ref(), p.note.as_ref())?;
     in_time(&case, role)?;
     let ended = ticket.ended_at.or(ticket.resolution.as_ref().map(|r| r.at)).unwrap_or(ticket.cycle_since);

@@ -65,7 +65,9 @@ fn free_unit(case: &Case<'_>, serial: &Text<60>, product: Option<&ProductId>) ->
         return Err(guard(format!("unit {serial} is not good: take another one")).with("status", status.as_str()));
     }
     if unit.customer_id.is_some() || !matches!(status, UnitStatus::InStock | UnitStatus::Returned) {
-        return Err(guard(format!("unit {serial} is at a customer: take one from stock")).with("status", status.as_str()));
+        return Err(
+            guard(format!("unit {serial} is at a customer: take one from stock")).with("status", status.as_str())
+        );
     }
     Ok(unit)
 }

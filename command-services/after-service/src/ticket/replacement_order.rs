@@ -56,11 +56,7 @@ pub fn request(
 }
 
 /// TK-37.R1: one open request for a unit, over all tickets. Where no unit is named, one of a product.
-fn one_for_a_unit(
-    case: &Case<'_>,
-    p: &RequestReplacementOrder,
-    unit: Option<&Text<60>>,
-) -> Result<(), Rejection> {
+fn one_for_a_unit(case: &Case<'_>, p: &RequestReplacementOrder, unit: Option<&Text<60>>) -> Result<(), Rejection> {
     let ticket = case.ticket;
     let same = |r: &Replacement| match (r.return_serial.as_ref().or(ticket.serial.as_ref()), unit) {
         (Some(a), Some(b)) => a == b,
@@ -112,11 +108,8 @@ pub fn link(
     if let Some(order) = request.work_order_id {
         return Err(exists(format!("request {} has order {order} already", p.request_id)).at("payload.work_order_id"));
     }
-    let linked = ReplacementOrderLinkedV1 {
-        request_id: p.request_id,
-        work_order_id: p.work_order_id,
-        number: p.number.clone(),
-    };
+    let linked =
+        ReplacementOrderLinkedV1 { request_id: p.request_id, work_order_id: p.work_order_id, number: p.number.clone() };
     Ok(case.decided(role, vec![linked.into()]))
 }
 

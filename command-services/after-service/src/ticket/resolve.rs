@@ -148,10 +148,7 @@ fn paid(case: &Case<'_>, code: ResolutionCode) -> Result<(), Rejection> {
 }
 
 /// R3: cause and remedy, of the command or as the fault was classified.
-fn fault_codes(
-    case: &Case<'_>,
-    p: &ResolveTicket,
-) -> Result<(Option<ReasonCode>, Option<ReasonCode>), Rejection> {
+fn fault_codes(case: &Case<'_>, p: &ResolveTicket) -> Result<(Option<ReasonCode>, Option<ReasonCode>), Rejection> {
     if let Some(c) = &p.cause {
         case.facts.check_code(catalogues::FAULT_CAUSE, c.as_str(), "payload.cause")?;
     }

@@ -5,9 +5,7 @@ use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::ticket::{WorkLogCorrectedV1, WorkLoggedV1};
 use mw_contract::event::ticket_parts::WorkLogV1;
 use mw_contract::reference::catalogues;
-use mw_contract::{
-    AccountName, CommandType, EntityId, Instant, LogActivity, Rejection, Role, Sealed, Seconds,
-};
+use mw_contract::{AccountName, CommandType, EntityId, Instant, LogActivity, Rejection, Role, Sealed, Seconds};
 
 use crate::rules::{Case, Facts, Holds, authorise_if, exists};
 use crate::state::{AfterServiceState, WorkLog};
