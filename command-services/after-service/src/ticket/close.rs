@@ -132,3 +132,213 @@ fn first_time_fix(ticket: &Ticket) -> bool {
     let arrivals = ticket.trips.iter().filter(|t| t.arrived).count();
     ticket.cycle == 1 && visits.max(arrivals) <= 1
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{
+        HOUR, World, code, customer, customer_of, data, dispatcher, e, names, rule, system, technician,
+    };
+    use mw_contract::event::ticket::{
+        PartsConsumedV1, TechnicianArrivedV1, TicketReopenedV1, TravelStartedV1, WarrantyOverriddenV1, WorkLoggedV1,
+    };
+    use mw_contract::event::ticket_parts::{PartUseV1, WorkLogV1};
+    use mw_contract::{
+        AggregateId, Commercial, Coverage, ErrorCode, LogActivity, PartSource, Role, Seconds, ServiceMode, TicketState,
+        WarrantyStatus, WorkActivity,
+    };
+    use serde_json::{Value, json};
+
+    #[test]
+    fn tk_41_the_customer_confirms_or_a_dispatcher_who_says_how_it_did() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Resolved);
+        assert_eq!(
+            code(w.run(&customer_of("customer-9", "other"), "ticket.confirm", id, json!({}))),
+            ErrorCode::NotFound
+        );
+        let r = w.dispatcher("ticket.confirm", id, json!({})).unwrap_err();
+        assert_eq!((r.code, r.field.as_deref()), (ErrorCode::Validation, Some("payload.evidence")));
+        let file = json!({"uri": "https://files/1", "sha256": "x", "media_type": "image/png", "bytes": 100});
+        assert_eq!(code(w.dispatcher("ticket.confirm", id, json!({"evidence_file": file}))), ErrorCode::Validation);
+        let d = w.ask(&dispatcher(), "ticket.confirm", id, json!({"evidence": "mail of today"})).unwrap();
+        assert_eq!(
+            (&data(&d, 0)["on_behalf"], &data(&d, 0)["evidence"]["text"]),
+            (&json!(true), &json!("mail of today"))
+        );
+        assert_eq!(rule(w.run_at(w.now.plus_millis(-1), &customer(), "ticket.confirm", id, json!({}))), "G3");
+        let d = w.run(&customer(), "ticket.confirm", id, json!({})).unwrap();
+        assert_eq!((names(&d), d.role), (vec!["ResolutionConfirmed", "TicketClosed"], Role::Customer));
+        assert_eq!((&data(&d, 0)["on_behalf"], &data(&d, 0)["evidence"]), (&json!(false), &Value::Null));
+        assert_eq!(data(&d, 1)["reason"], "confirmed");
+        assert_eq!(w.ticket(id).state, TicketState::Closed);
+    }
+
+    #[test]
+    fn tk_41_r1_what_has_to_be_tested_is_tested_first() {
+        let mut w = World::new();
+        w.settings(json!({"verify_repairs": true}));
+        let id = w.in_state(TicketState::InProgress);
+        let done = json!({"resolution_code": "repaired", "text": "x", "cause": "wear", "remedy": "replaced"});
+        w.run(&technician(), "ticket.resolve", id, done).unwrap();
+        assert_eq!(rule(w.run(&customer(), "ticket.confirm", id, json!({}))), "TK-41.R1");
+        assert_eq!(rule(w.dispatcher("ticket.close", id, json!({"reason": "manual"}))), "TK-42");
+        w.dispatcher("ticket.verify", id, json!({"verdict": "pass"})).unwrap();
+        w.run(&customer(), "ticket.confirm", id, json!({})).unwrap();
+    }
+
+    #[test]
+    fn tk_42_a_dispatcher_closes_for_a_reason_and_only_the_system_by_itself() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Resolved);
+        for wrong in ["auto", "confirmed"] {
+            let r = w.dispatcher("ticket.close", id, json!({"reason": wrong})).unwrap_err();
+            assert_eq!((r.code, r.field.as_deref()), (ErrorCode::Validation, Some("payload.reason")), "{wrong}");
+        }
+        for good in ["no_answer", "manual"] {
+            w.ask(&dispatcher(), "ticket.close", id, json!({"reason": good, "note": "called twice"})).unwrap();
+        }
+        let d = w.run(&system(), "ticket.close", id, json!({"reason": "auto"})).unwrap();
+        assert_eq!((names(&d), d.role), (vec!["TicketClosed"], Role::System));
+        assert_eq!(code(w.dispatcher("ticket.close", id, json!({"reason": "manual"}))), ErrorCode::InvalidState);
+    }
+
+    fn set(w: &mut World, id: AggregateId, new: WarrantyStatus, pct: &str, commercial: Commercial) {
+        let overridden = WarrantyOverriddenV1 {
+            old: WarrantyStatus::Unchecked,
+            new,
+            reason: "x".parse().unwrap(),
+            note: None,
+            coverage_pct: pct.parse().unwrap(),
+            approver: None,
+            commercial,
+        };
+        w.given(id, overridden);
+    }
+
+    fn logged(w: &mut World, id: AggregateId, n: u128, activity: LogActivity, minutes: i64, chargeable: bool) {
+        let end = w.now;
+        let start = end.plus_millis(-minutes * 60_000);
+        let log = WorkLogV1 { activity, start, end, chargeable };
+        let logged = WorkLoggedV1 {
+            log_id: e(n).parse().unwrap(),
+            technician: "technician-1".parse().unwrap(),
+            log,
+            duration: Seconds::between(start, end),
+            text: None,
+        };
+        w.given(id, logged);
+    }
+
+    fn part(coverage: Coverage, qty: &str, cost: Option<(&str, &str)>) -> PartUseV1 {
+        let money = |(amount, currency): (&str, &str)| mw_contract::Money {
+            amount: amount.parse().unwrap(),
+            currency: currency.parse().unwrap(),
+        };
+        PartUseV1 {
+            item_id: "seal".parse().unwrap(),
+            qty: qty.parse().unwrap(),
+            new_serial: None,
+            lot: None,
+            removed_serial: None,
+            removed_disposition: None,
+            source: PartSource::Van,
+            coverage,
+            unit_cost: cost.map(money),
+            reservation_id: None,
+            location: None,
+        }
+    }
+
+    fn totals(w: &World, id: AggregateId) -> Value {
+        let d = w.ask(&dispatcher(), "ticket.close", id, json!({"reason": "manual"})).unwrap();
+        data(&d, 0)["totals"].clone()
+    }
+
+    #[test]
+    fn tk_42_totals_are_labour_travel_and_parts_by_who_pays() {
+        let mut w = World::new();
+        // One hour of work in a session.
+        let id = w.in_state(TicketState::InProgress);
+        logged(&mut w, id, 1, LogActivity::Admin, 10, false);
+        logged(&mut w, id, 2, LogActivity::Test, 20, true);
+        logged(&mut w, id, 3, LogActivity::Travel, 30, true);
+        let trip_id = e(4).parse().unwrap();
+        let technician: mw_contract::AccountName = "technician-1".parse().unwrap();
+        w.given(id, TravelStartedV1 { trip_id, visit_id: None, technician: technician.clone(), geo: None, eta: None });
+        w.later(HOUR / 4);
+        w.given(id, TechnicianArrivedV1 { trip_id, technician, geo: None, distance_km: None, travel: Seconds(900) });
+        let lines = vec![
+            part(Coverage::Warranty, "2", Some(("10.25", "EUR"))),
+            part(Coverage::Goodwill, "1", Some(("4", "EUR"))),
+            part(Coverage::Chargeable, "1.5", Some(("3", "EUR"))),
+            part(Coverage::Chargeable, "1", Some(("7", "CHF"))),
+            part(Coverage::Chargeable, "9", None),
+        ];
+        w.given(id, PartsConsumedV1 { consumption_id: e(5).parse().unwrap(), serial: None, product_id: None, lines });
+        w.resolved(id);
+        let t = totals(&w, id);
+        assert_eq!((&t["labour"], &t["travel"]), (&json!(5400), &json!(2700)));
+        // The customer never agreed to pay for the session.
+        assert_eq!((&t["covered_labour"], &t["charged_labour"]), (&json!(4200), &json!(1200)));
+        let money = |amount: &str, currency: &str| json!({"amount": amount, "currency": currency});
+        assert_eq!(t["parts_cost"], json!([money("29", "EUR"), money("7", "CHF")]));
+        assert_eq!(t["covered_parts"], json!([money("24.5", "EUR")]));
+        assert_eq!(t["charged_parts"], json!([money("4.5", "EUR"), money("7", "CHF")]));
+        for (status, pct, commercial, covered, charged) in [
+            (WarrantyStatus::OutOfWarranty, "0", Commercial::Approved, 600, 4800),
+            (WarrantyStatus::InWarranty, "100", Commercial::NotRequired, 4200, 1200),
+            (WarrantyStatus::Goodwill, "25", Commercial::Approved, 1500, 3900),
+            (WarrantyStatus::OutOfWarranty, "0", Commercial::Rejected, 4200, 1200),
+        ] {
+            set(&mut w, id, status, pct, commercial);
+            let t = totals(&w, id);
+            assert_eq!(
+                (&t["covered_labour"], &t["charged_labour"]),
+                (&json!(covered), &json!(charged)),
+                "{status} {pct}"
+            );
+        }
+    }
+
+    fn fixed_first_time(w: &World, id: AggregateId) -> Value {
+        let d = w.ask(&dispatcher(), "ticket.close", id, json!({"reason": "manual"})).unwrap();
+        data(&d, 0)["first_time_fix"].clone()
+    }
+
+    #[test]
+    fn tk_42_k_24_a_first_time_fix_has_one_visit_at_most_and_no_reopening() {
+        let mut w = World::new();
+        let visited = |w: &mut World, times: usize, called_off: bool| {
+            let id = w.opened();
+            w.triaged(id, ServiceMode::OnSite);
+            w.assigned(id, "technician-1");
+            for _ in 0..times {
+                w.scheduled(id, w.now.plus_millis(HOUR), w.now.plus_millis(2 * HOUR));
+                let s = w.working(id, WorkActivity::Repair);
+                w.later(HOUR);
+                w.paused(id, s);
+                w.assigned(id, "technician-1");
+            }
+            if called_off {
+                w.scheduled(id, w.now.plus_millis(HOUR), w.now.plus_millis(2 * HOUR));
+            }
+            w.resolved(id);
+            id
+        };
+        for (times, called_off, first) in [(0, false, true), (1, false, true), (1, true, true), (2, false, false)] {
+            let id = visited(&mut w, times, called_off);
+            assert_eq!(fixed_first_time(&w, id), json!(first), "{times} {called_off}");
+        }
+        let id = visited(&mut w, 1, false);
+        let reopened = TicketReopenedV1 {
+            cycle: 2,
+            reason: "quality".parse().unwrap(),
+            note: None,
+            same_fault: true,
+            previous_lead: None,
+        };
+        w.given(id, reopened);
+        w.resolved(id);
+        assert_eq!(fixed_first_time(&w, id), json!(false));
+    }
+}

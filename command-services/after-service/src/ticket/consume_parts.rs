@@ -150,3 +150,168 @@ impl<'a> Inside<'a> {
         self.known.len() + self.added.len() < count
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{HOUR, MINUTE, World, code, data, detail, e, names, rule, technician_named, unit};
+    use crate::known::Unit;
+    use crate::ticket::parts::tests::requested;
+    use mw_contract::decide::Decision;
+    use mw_contract::event::ticket::WarrantyOverriddenV1;
+    use mw_contract::{
+        AggregateId, Commercial, ErrorCode, Percent, ReferenceKind, Rejection, TicketState, WarrantyStatus,
+    };
+    use serde_json::{Value, json};
+
+    fn line(more: Value) -> Value {
+        let mut l = json!({"item_id": "seal", "qty": 1, "source": "van", "coverage": "warranty"});
+        l.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        l
+    }
+
+    fn used(w: &mut World, id: AggregateId, n: u128, lines: &[Value]) -> Result<Decision, Rejection> {
+        w.technician("ticket.consume-parts", id, json!({"consumption_id": e(n), "lines": lines}))
+    }
+
+    fn status(w: &mut World, id: AggregateId, new: WarrantyStatus, commercial: Commercial) {
+        let overridden = WarrantyOverriddenV1 {
+            old: WarrantyStatus::Unchecked,
+            new,
+            reason: "other".parse().unwrap(),
+            note: None,
+            coverage_pct: Percent::ZERO,
+            approver: None,
+            commercial,
+        };
+        w.given(id, overridden);
+    }
+
+    fn warnings(d: &Decision) -> Vec<&str> {
+        d.warnings.iter().map(|w| w.code.as_str()).collect()
+    }
+
+    #[test]
+    fn tk_29_r1_the_customer_pays_for_no_part_that_it_has_not_agreed_to() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        let charged = line(json!({"coverage": "chargeable"}));
+        for blocked in [Commercial::QuoteRequired, Commercial::Quoted, Commercial::Rejected, Commercial::Expired] {
+            status(&mut w, id, WarrantyStatus::OutOfWarranty, blocked);
+            let r = used(&mut w, id, 1, &[line(json!({"coverage": "goodwill"})), charged.clone()]);
+            assert_eq!(detail(r.clone(), "invariant"), "T2");
+            assert_eq!(r.clone().unwrap_err().field.as_deref(), Some("payload.lines[1].coverage"));
+            assert_eq!(rule(r), "TK-29.R1");
+        }
+        let d = used(&mut w, id, 1, &[line(json!({"coverage": "goodwill"})), line(json!({}))]).unwrap();
+        assert_eq!(warnings(&d), ["not_in_warranty"]);
+        status(&mut w, id, WarrantyStatus::OutOfWarranty, Commercial::Approved);
+        assert_eq!(warnings(&used(&mut w, id, 2, &[charged]).unwrap()), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn tk_29_r1_no_more_is_used_than_is_reserved() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        requested(&mut w, id, 1, 2, 0);
+        requested(&mut w, id, 2, 3, 0);
+        let from_stock = |qty: u32| line(json!({"source": "reservation", "qty": qty}));
+        let r = used(&mut w, id, 3, &[from_stock(4), from_stock(2)]);
+        assert_eq!((detail(r.clone(), "invariant"), detail(r.clone(), "max_allowed")), (json!("T4"), json!("1")));
+        assert_eq!(rule(r), "TK-29.R1");
+        let other_lot = line(json!({"source": "reservation", "lot": "L-2"}));
+        assert_eq!(rule(used(&mut w, id, 3, &[other_lot])), "TK-29.R1");
+        let other_item = line(json!({"source": "reservation", "item_id": "ring"}));
+        assert_eq!(rule(used(&mut w, id, 3, &[other_item])), "TK-29.R1");
+        // One line for each reservation that it leaves; what came out is told once.
+        let l =
+            line(json!({"source": "reservation", "qty": 4, "removed_serial": "M-1", "removed_disposition": "scrap"}));
+        let d = used(&mut w, id, 3, &[l]).unwrap();
+        let lines = data(&d, 0)["lines"].clone();
+        assert_eq!(lines.as_array().unwrap().len(), 2);
+        let part = |i: usize| (lines[i]["qty"].clone(), lines[i]["reservation_id"].clone(), lines[i]["lot"].clone());
+        assert_eq!(part(0), (json!("2"), json!(e(101)), json!("L-1")));
+        assert_eq!(part(1), (json!("2"), json!(e(102)), json!("L-1")));
+        assert_eq!((&lines[0]["removed_serial"], &lines[1]["removed_serial"]), (&json!("M-1"), &Value::Null));
+        assert_eq!(w.ticket(id).parts.reserved[0].qty.to_string(), "1");
+        assert_eq!(rule(used(&mut w, id, 4, &[from_stock(2)])), "TK-29.R1");
+        used(&mut w, id, 4, &[from_stock(1)]).unwrap();
+        assert!(w.ticket(id).parts.reserved.is_empty());
+    }
+
+    #[test]
+    fn tk_29_what_van_and_customer_bring_needs_no_reservation() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        let cost = json!({"amount": "12.50", "currency": "EUR"});
+        let lines = [line(json!({"qty": 3, "unit_cost": cost})), line(json!({"source": "customer"}))];
+        let d = used(&mut w, id, 1, &lines).unwrap();
+        assert_eq!((names(&d), d.late), (vec!["PartsConsumed"], false));
+        let c = data(&d, 0);
+        assert_eq!((&c["serial"], &c["product_id"]), (&json!("SN-1"), &json!("pump-200")));
+        assert_eq!(c["lines"][0]["unit_cost"]["amount"], "12.5");
+        assert_eq!(code(used(&mut w, id, 1, &lines)), ErrorCode::AlreadyExists);
+        assert_eq!(code(used(&mut w, id, 2, &[])), ErrorCode::Validation);
+        assert_eq!(code(used(&mut w, id, 2, &[line(json!({"qty": 0}))])), ErrorCode::Validation);
+    }
+
+    #[test]
+    fn tk_29_r2_a_part_with_a_serial_number_is_named_by_it_and_goes_in_once() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        w.plant.put(ReferenceKind::Product, "motor", json!({"uom": "H87", "tracking": "serial"}));
+        let motor = |more: Value| {
+            let mut l = line(more);
+            l["item_id"] = json!("motor");
+            l
+        };
+        let r = used(&mut w, id, 1, &[motor(json!({}))]);
+        assert_eq!(r.clone().unwrap_err().field.as_deref(), Some("payload.lines[0].new_serial"));
+        assert_eq!(rule(r), "TK-29.R2");
+        assert_eq!(code(used(&mut w, id, 1, &[motor(json!({"new_serial": "M-2", "qty": 2}))])), ErrorCode::Validation);
+        let m2 = motor(json!({"new_serial": "M-2", "removed_serial": "M-1"}));
+        assert_eq!(rule(used(&mut w, id, 1, &[m2.clone(), motor(json!({"new_serial": "M-2"}))])), "TK-29.R2");
+        used(&mut w, id, 1, &[m2]).unwrap();
+        assert_eq!(rule(used(&mut w, id, 2, &[motor(json!({"new_serial": "M-2"}))])), "TK-29.R2");
+        used(&mut w, id, 2, &[motor(json!({"new_serial": "M-3", "removed_serial": "M-2"}))]).unwrap();
+        used(&mut w, id, 3, &[motor(json!({"new_serial": "M-2", "removed_serial": "M-3"}))]).unwrap();
+        // Other parts need none.
+        used(&mut w, id, 4, &[line(json!({}))]).unwrap();
+    }
+
+    #[test]
+    fn tk_29_r3_a_removed_part_that_is_not_known_to_be_in_the_unit_is_a_warning() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        w.plant.unit(Unit {
+            components: vec!["M-1", "M-7"].into_iter().map(crate::fixture::text).collect(),
+            ..unit("SN-1")
+        });
+        let swap = |out: &str, new: &str| line(json!({"removed_serial": out, "new_serial": new}));
+        assert_eq!(warnings(&used(&mut w, id, 1, &[swap("M-1", "M-2")]).unwrap()), Vec::<&str>::new());
+        // What this ticket put in is in it, what it took out is not.
+        assert_eq!(
+            warnings(&used(&mut w, id, 2, &[swap("M-2", "M-3"), swap("M-3", "M-4")]).unwrap()),
+            Vec::<&str>::new()
+        );
+        let d = used(&mut w, id, 3, &[swap("M-1", "M-5")]).unwrap();
+        assert_eq!((warnings(&d), names(&d)), (vec!["component_unknown"], vec!["PartsConsumed"]));
+        assert_eq!(warnings(&used(&mut w, id, 4, &[swap("M-9", "M-6")]).unwrap()), ["component_unknown"]);
+        assert_eq!(warnings(&used(&mut w, id, 5, &[swap("M-7", "M-8")]).unwrap()), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn tk_29_what_was_used_before_the_resolution_is_told_within_24_hours() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Resolved);
+        let p = json!({"consumption_id": e(1), "lines": [line(json!({}))]});
+        let worked = w.now.plus_millis(-MINUTE);
+        assert_eq!(code(used(&mut w, id, 1, &[line(json!({}))])), ErrorCode::InvalidState);
+        w.later(24 * HOUR);
+        let who = crate::fixture::technician();
+        assert!(w.ask_at(worked, &who, "ticket.consume-parts", id, p.clone()).unwrap().late);
+        w.later(1);
+        assert_eq!(code(w.ask_at(worked, &who, "ticket.consume-parts", id, p.clone())), ErrorCode::InvalidState);
+        let other = w.run(&technician_named("technician-2"), "ticket.consume-parts", id, p);
+        assert_eq!(code(other), ErrorCode::Forbidden);
+    }
+}

@@ -122,3 +122,162 @@ fn back_to(case: &Case<'_>, left: TicketState) -> TicketState {
         left => left,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{HOUR, World, code, data, dispatcher, names, rule, system, technician_named};
+    use crate::state::AfterServiceState;
+    use mw_contract::event::ticket::AssignmentDeclinedV1;
+    use mw_contract::event::ticket_parts::{CalendarV1, PolicyV1};
+    use mw_contract::{ErrorCode, ReferenceKind, Role, TicketState, WorkActivity};
+    use serde_json::{Value, json};
+
+    const UNTIL: &str = "2026-03-05T08:00:00.000Z";
+
+    fn parts() -> Value {
+        json!({"reason": "waiting_parts", "expected_until": UNTIL, "note": "seal is on its way"})
+    }
+
+    #[test]
+    fn tk_31_r1_work_and_travel_end_at_the_hold() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        w.working(id, WorkActivity::Repair);
+        w.later(HOUR);
+        let d = w.technician("ticket.hold", id, parts()).unwrap();
+        assert_eq!(names(&d), ["WorkPaused", "TicketHeld"]);
+        assert_eq!((&data(&d, 0)["duration"], &data(&d, 0)["reason"]), (&json!(3600), &json!("waiting_parts")));
+        let held = data(&d, 1);
+        assert_eq!((&held["resume_state"], &held["pauses_sla"]), (&json!("in_progress"), &json!(true)));
+        assert_eq!((&held["note"], &held["expected_until"]), (&json!("seal is on its way"), &json!(UNTIL)));
+        let id = w.in_state(TicketState::Travelling);
+        let p = json!({"reason": "internal"});
+        assert_eq!(rule(w.run_at(w.now.plus_millis(-1), &dispatcher(), "ticket.hold", id, p.clone())), "G3");
+        let d = w.dispatcher("ticket.hold", id, p).unwrap();
+        assert_eq!(names(&d), ["TravelAborted", "TicketHeld"]);
+        assert_eq!((&data(&d, 1)["resume_state"], &data(&d, 1)["pauses_sla"]), (&json!("assigned"), &json!(false)));
+    }
+
+    #[test]
+    fn tk_31_r2_who_waits_says_until_when() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        for reason in ["waiting_parts", "waiting_customer", "waiting_supplier"] {
+            let r = w.dispatcher("ticket.hold", id, json!({"reason": reason}));
+            assert_eq!(r.clone().unwrap_err().field.as_deref(), Some("payload.expected_until"));
+            assert_eq!(rule(r), "TK-31.R2");
+        }
+        let past = json!({"reason": "internal", "expected_until": w.now});
+        assert_eq!(rule(w.dispatcher("ticket.hold", id, past)), "TK-31.R2");
+        let limited = json!({"entries": [{"code": "waiting_parts", "max_days": 2}]});
+        w.plant.put(ReferenceKind::Catalogue, "ticket_hold_reasons", limited);
+        assert_eq!(rule(w.dispatcher("ticket.hold", id, parts())), "TK-31.R2");
+        let in_time = json!({"reason": "waiting_parts", "expected_until": "2026-03-04T08:00:00.000Z"});
+        w.dispatcher("ticket.hold", id, in_time).unwrap();
+    }
+
+    #[test]
+    fn tk_31_a_reason_is_from_the_catalogue() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Triaged);
+        assert_eq!(code(w.dispatcher("ticket.hold", id, json!({}))), ErrorCode::ReasonRequired);
+        assert_eq!(code(w.dispatcher("ticket.hold", id, json!({"reason": "weather"}))), ErrorCode::ReasonUnknown);
+        let d = w.dispatcher("ticket.hold", id, json!({"reason": "other", "note": "strike"})).unwrap();
+        assert_eq!((&data(&d, 0)["pauses_sla"], &data(&d, 0)["resume_state"]), (&json!(false), &json!("triaged")));
+    }
+
+    #[test]
+    fn tk_31_a_reason_that_leaves_it_to_the_policy_pauses_as_the_policy_says() {
+        let mut w = World::new();
+        w.plant.put(ReferenceKind::Catalogue, "ticket_hold_reasons", json!({"entries": [{"code": "waiting_parts"}]}));
+        let mut pauses = |hold_pauses: bool| {
+            let policy = json!({"calendar": "office-berlin", "targets": [], "hold_pauses": hold_pauses});
+            w.plant.put(ReferenceKind::SlaPolicy, "gold", policy);
+            let id = w.in_state(TicketState::Assigned);
+            let calendar = CalendarV1 {
+                calendar_id: "office-berlin".parse().unwrap(),
+                time_zone: crate::fixture::text("Europe/Berlin"),
+                hours: vec![],
+                holidays: vec![],
+            };
+            let policy = PolicyV1 {
+                policy_code: "gold".parse().unwrap(),
+                calendar,
+                targets: vec![],
+                response_by_assignment: false,
+                approval_pauses: true,
+                workshop_from_receipt: false,
+            };
+            if let Some(AfterServiceState::Ticket(t)) = w.states.get_mut(&id) {
+                t.sla.policy = Some(policy);
+            }
+            let d = w.dispatcher("ticket.hold", id, parts()).unwrap();
+            data(&d, 0)["pauses_sla"].clone()
+        };
+        assert_eq!((pauses(true), pauses(false)), (json!(true), json!(false)));
+    }
+
+    #[test]
+    fn tk_31_32_assigned_technicians_dispatchers_and_the_system() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        let other = technician_named("technician-2");
+        assert_eq!(code(w.run(&other, "ticket.hold", id, parts())), ErrorCode::Forbidden);
+        assert_eq!(w.run(&system(), "ticket.hold", id, parts()).unwrap().role, Role::System);
+        assert_eq!(code(w.dispatcher("ticket.hold", id, parts())), ErrorCode::InvalidState);
+        assert_eq!(code(w.run(&other, "ticket.resume", id, json!({}))), ErrorCode::Forbidden);
+        assert_eq!(w.run(&system(), "ticket.resume", id, json!({})).unwrap().role, Role::System);
+        assert_eq!(code(w.dispatcher("ticket.resume", id, json!({}))), ErrorCode::InvalidState);
+    }
+
+    #[test]
+    fn tk_32_goes_back_to_where_it_was() {
+        let mut w = World::new();
+        for s in [TicketState::Triaged, TicketState::Assigned, TicketState::InProgress] {
+            let id = w.in_state(s);
+            w.dispatcher("ticket.hold", id, parts()).unwrap();
+            w.later(90_000);
+            assert_eq!(rule(w.run_at(w.now.plus_millis(-90_001), &dispatcher(), "ticket.resume", id, json!({}))), "G3");
+            let d = w.dispatcher("ticket.resume", id, json!({"note": "here"})).unwrap();
+            let r = data(&d, 0);
+            assert_eq!((&r["to_state"], &r["held_for"], &r["note"]), (&json!(s.as_str()), &json!(90), &json!("here")));
+            assert_eq!((w.ticket(id).state, w.ticket(id).open_sessions().count()), (s, 0));
+        }
+    }
+
+    #[test]
+    fn tk_32_a_visit_that_has_passed_has_to_be_made_again() {
+        let mut w = World::new();
+        for (wait, to) in [(2 * HOUR, TicketState::Scheduled), (3 * HOUR, TicketState::Assigned)] {
+            let id = w.in_state(TicketState::Scheduled);
+            w.dispatcher("ticket.hold", id, parts()).unwrap();
+            w.later(wait);
+            w.dispatcher("ticket.resume", id, json!({})).unwrap();
+            assert_eq!(w.ticket(id).state, to, "{wait}");
+        }
+    }
+
+    #[test]
+    fn tk_32_t1_without_a_lead_it_goes_back_to_be_assigned() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        w.dispatcher("ticket.hold", id, parts()).unwrap();
+        let declined = AssignmentDeclinedV1 {
+            technician: "technician-1".parse().unwrap(),
+            reason: "ill".parse().unwrap(),
+            note: None,
+        };
+        // As if it had been declined while the hold was on its way.
+        w.given(id, declined);
+        let held = mw_contract::event::ticket::TicketHeldV1 {
+            reason: "internal".parse().unwrap(),
+            pauses_sla: false,
+            resume_state: TicketState::Assigned,
+            expected_until: None,
+            note: None,
+        };
+        w.given(id, held);
+        w.dispatcher("ticket.resume", id, json!({})).unwrap();
+        assert_eq!(w.ticket(id).state, TicketState::Triaged);
+    }
+}

@@ -304,3 +304,145 @@ impl<'a> Cores<'a> {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use crate::fixture::{World, admin, code, data, detail, e, names, rule, system, technician_named};
+    use mw_contract::decide::Decision;
+    use mw_contract::{AggregateId, ErrorCode, Rejection, TicketState};
+    use serde_json::{Value, json};
+
+    /// Asks for seals and has stock answer: so many are kept, so many are missing.
+    pub fn requested(w: &mut World, id: AggregateId, n: u128, kept: u32, missing: u32) {
+        let line = json!({"item_id": "seal", "qty": kept + missing, "uom": "H87"});
+        w.technician("ticket.request-parts", id, json!({"request_id": e(n), "lines": [line]})).unwrap();
+        answered(w, id, n, kept, missing).unwrap();
+    }
+
+    fn answered(w: &mut World, id: AggregateId, n: u128, kept: u32, missing: u32) -> Result<Decision, Rejection> {
+        let mut p = json!({"request_id": e(n)});
+        if kept > 0 {
+            let r = json!({"reservation_id": e(n + 100), "item_id": "seal", "qty": kept, "location": "store", "lot": "L-1"});
+            p["reserved"] = json!([r]);
+        }
+        if missing > 0 {
+            p["missing"] = json!([{"item_id": "seal", "missing_qty": missing, "eta": "2026-03-09T08:00:00.000Z"}]);
+        }
+        w.run(&system(), "ticket.confirm-parts", id, p)
+    }
+
+    fn back(lines: Value) -> Value {
+        json!({"lines": lines, "condition": "good", "to_location": "store"})
+    }
+
+    #[test]
+    fn tk_27_parts_are_asked_for_by_those_who_work_on_it() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::OnHold);
+        let ask = |n: u128, qty: Value| {
+            let line = json!({"item_id": "seal", "qty": qty, "uom": "H87", "for_serial": "SN-1",
+                "needed_by": "2026-03-04T08:00:00.000Z"});
+            json!({"request_id": e(n), "lines": [line]})
+        };
+        for qty in [json!(0), json!("1.5"), json!(1_000_000_000)] {
+            let r = w.technician("ticket.request-parts", id, ask(1, qty)).unwrap_err();
+            assert_eq!((r.code, r.field.as_deref()), (ErrorCode::Validation, Some("payload.lines[0].qty")));
+        }
+        let none = w.technician("ticket.request-parts", id, json!({"request_id": e(1), "lines": []}));
+        assert_eq!(code(none), ErrorCode::Validation);
+        let other = w.run(&technician_named("technician-2"), "ticket.request-parts", id, ask(1, json!(2)));
+        assert_eq!(code(other), ErrorCode::Forbidden);
+        let d = w.technician("ticket.request-parts", id, ask(1, json!(2))).unwrap();
+        assert_eq!(names(&d), ["PartsRequested"]);
+        assert_eq!(data(&d, 0)["lines"][0]["for_serial"], "SN-1");
+        assert_eq!(code(w.technician("ticket.request-parts", id, ask(1, json!(3)))), ErrorCode::AlreadyExists);
+        let over = w.in_state(TicketState::Resolved);
+        assert_eq!(code(w.run(&admin(), "ticket.request-parts", over, ask(2, json!(1)))), ErrorCode::InvalidState);
+    }
+
+    #[test]
+    fn tk_28_stock_answers_each_request_once_and_no_more_than_was_asked() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        assert_eq!(code(answered(&mut w, id, 1, 1, 0)), ErrorCode::NotFound);
+        let lines = json!([{"item_id": "seal", "qty": 2, "uom": "H87"}, {"item_id": "seal", "qty": 1, "uom": "H87"}]);
+        w.technician("ticket.request-parts", id, json!({"request_id": e(1), "lines": lines})).unwrap();
+        assert_eq!(code(answered(&mut w, id, 1, 0, 0)), ErrorCode::Validation);
+        let more = answered(&mut w, id, 1, 2, 2);
+        assert_eq!(detail(more.clone(), "asked"), "3");
+        assert_eq!(rule(more), "TK-28");
+        let d = answered(&mut w, id, 1, 2, 1).unwrap();
+        assert_eq!(names(&d), ["PartsReserved", "PartsUnavailable"]);
+        assert_eq!(
+            (&data(&d, 0)["lines"][0]["qty"], &data(&d, 1)["lines"][0]["missing_qty"]),
+            (&json!("2"), &json!("1"))
+        );
+        assert_eq!(code(answered(&mut w, id, 1, 1, 0)), ErrorCode::NotFound);
+        // A reservation keeps its name.
+        w.technician("ticket.request-parts", id, json!({"request_id": e(2), "lines": lines})).unwrap();
+        let again = json!({"reservation_id": e(101), "item_id": "seal", "qty": 1, "location": "store"});
+        let r = w.run(&system(), "ticket.confirm-parts", id, json!({"request_id": e(2), "reserved": [again]}));
+        assert_eq!(code(r), ErrorCode::AlreadyExists);
+    }
+
+    #[test]
+    fn tk_30_what_is_kept_and_unused_goes_back_once() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        requested(&mut w, id, 1, 2, 0);
+        requested(&mut w, id, 2, 1, 0);
+        let more = w.technician("ticket.return-parts", id, back(json!([{"item_id": "seal", "qty": 4}])));
+        assert_eq!(detail(more.clone(), "max_allowed"), "3");
+        assert_eq!(rule(more), "TK-30");
+        let lot = back(json!([{"item_id": "seal", "qty": 1, "lot": "L-2"}]));
+        assert_eq!(rule(w.technician("ticket.return-parts", id, lot)), "TK-30");
+        let twice = json!([{"item_id": "seal", "qty": 2}, {"item_id": "seal", "qty": 2}]);
+        assert_eq!(rule(w.technician("ticket.return-parts", id, back(twice))), "TK-30");
+        // One line for each reservation that it leaves.
+        let d = w.technician("ticket.return-parts", id, back(json!([{"item_id": "seal", "qty": 3}]))).unwrap();
+        let lines = data(&d, 0)["lines"].clone();
+        assert_eq!((&lines[0]["qty"], &lines[0]["reservation_id"]), (&json!("2"), &json!(e(101))));
+        assert_eq!((&lines[1]["qty"], &lines[1]["reservation_id"]), (&json!("1"), &json!(e(102))));
+        assert!(w.ticket(id).parts.reserved.is_empty());
+        assert_eq!(
+            rule(w.technician("ticket.return-parts", id, back(json!([{"item_id": "seal", "qty": 1}])))),
+            "TK-30"
+        );
+    }
+
+    #[test]
+    fn tk_30_what_came_out_of_the_unit_goes_back_unless_it_is_scrap() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        let use_of = |more: Value| {
+            let mut l = json!({"item_id": "seal", "qty": 1, "source": "van", "coverage": "warranty"});
+            l.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            l
+        };
+        let lines = json!([
+            use_of(json!({"removed_serial": "M-1", "removed_disposition": "refurbish"})),
+            use_of(json!({"removed_serial": "M-2", "removed_disposition": "scrap"})),
+            use_of(json!({"qty": 2, "removed_disposition": "return"})),
+        ]);
+        w.technician("ticket.consume-parts", id, json!({"consumption_id": e(1), "lines": lines})).unwrap();
+        let serial = |s: &str, qty: u32| {
+            let mut p = back(json!([{"item_id": "seal", "qty": qty, "serial": s}]));
+            p["return_id"] = json!(e(9));
+            p
+        };
+        let scrap = w.technician("ticket.return-parts", id, serial("M-2", 1));
+        assert_eq!(detail(scrap.clone(), "max_allowed"), "0");
+        assert_eq!(rule(scrap), "TK-30");
+        assert_eq!(code(w.technician("ticket.return-parts", id, serial("M-1", 2))), ErrorCode::Validation);
+        let d = w.technician("ticket.return-parts", id, serial("M-1", 1)).unwrap();
+        assert_eq!(data(&d, 0)["lines"][0]["reservation_id"], Value::Null);
+        assert_eq!(code(w.technician("ticket.return-parts", id, serial("M-1", 1))), ErrorCode::AlreadyExists);
+        let mut again = serial("M-1", 1);
+        again["return_id"] = json!(e(10));
+        assert_eq!(rule(w.technician("ticket.return-parts", id, again)), "TK-30");
+        for (qty, ok) in [(3, false), (1, true), (2, false), (1, true), (1, false)] {
+            let r = w.technician("ticket.return-parts", id, back(json!([{"item_id": "seal", "qty": qty}])));
+            assert_eq!(r.is_ok(), ok, "{qty}");
+        }
+    }
+}

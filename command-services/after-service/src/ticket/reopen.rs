@@ -57,3 +57,84 @@ fn in_time(case: &Case<'_>, role: Role) -> Result<(), Rejection> {
         .with("until", until.to_string())
         .with("follows", case.ctx.aggregate_id.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{
+        DAY, World, code, customer, data, detail, dispatcher, names, rule, system, technician, technician_named,
+    };
+    use mw_contract::{ErrorCode, Role, TicketState};
+    use serde_json::{Value, json};
+
+    fn again() -> Value {
+        json!({"reason": "quality", "same_fault": true, "note": "it leaks again"})
+    }
+
+    #[test]
+    fn golden_16_the_customer_reopens_within_14_days() {
+        let mut w = World::new();
+        // Closed on Monday, 2026-03-02.
+        let id = w.in_state(TicketState::Closed);
+        let closed = w.ticket(id).ended_at.unwrap();
+        assert!(closed.to_string().starts_with("2026-03-02"));
+        w.now = "2026-03-10T09:00:00.000Z".parse().unwrap();
+        let d = w.run(&customer(), "ticket.reopen", id, again()).unwrap();
+        assert_eq!((names(&d), d.role), (vec!["TicketReopened"], Role::Customer));
+        let r = data(&d, 0);
+        assert_eq!((&r["cycle"], &r["previous_lead"]), (&json!(2), &json!("technician-1")));
+        assert_eq!(
+            (&r["same_fault"], &r["note"], &r["reason"]),
+            (&json!(true), &json!("it leaks again"), &json!("quality"))
+        );
+        let t = w.ticket(id);
+        assert_eq!((t.state, t.cycle, t.lead.as_ref(), t.ended_at), (TicketState::Triaged, 2, None, None));
+        assert_eq!(t.sessions.iter().map(|s| s.cycle).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn tk_43_after_the_window_a_new_ticket_follows() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Closed);
+        w.later(14 * DAY);
+        for who in [customer(), dispatcher()] {
+            w.ask(&who, "ticket.reopen", id, again()).unwrap();
+        }
+        w.later(1);
+        for who in [customer(), dispatcher()] {
+            let r = w.ask(&who, "ticket.reopen", id, again());
+            assert!(r.clone().unwrap_err().message.contains("open a new ticket that `follows` this one"));
+            assert_eq!(detail(r.clone(), "follows"), json!(id.to_string()));
+            assert_eq!(rule(r), "TK-43");
+        }
+        // Backdating opens no window again.
+        assert_eq!(rule(w.run_at(w.now.plus_millis(-DAY), &dispatcher(), "ticket.reopen", id, again())), "TK-43");
+        w.settings(json!({"ticket_reopen_days": 30}));
+        w.ask(&customer(), "ticket.reopen", id, again()).unwrap();
+        assert_eq!(rule(w.ask(&system(), "ticket.reopen", id, again())), "TK-43");
+    }
+
+    #[test]
+    fn tk_43_the_same_alarm_within_7_days() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Closed);
+        w.later(7 * DAY);
+        assert_eq!(w.ask(&system(), "ticket.reopen", id, again()).unwrap().role, Role::System);
+        w.later(1);
+        assert_eq!(rule(w.ask(&system(), "ticket.reopen", id, again())), "TK-43");
+    }
+
+    #[test]
+    fn tk_43_a_technician_reopens_what_is_resolved_and_its_own() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Resolved);
+        assert_eq!(code(w.run(&technician_named("technician-2"), "ticket.reopen", id, again())), ErrorCode::Forbidden);
+        assert_eq!(code(w.technician("ticket.reopen", id, json!({"same_fault": false}))), ErrorCode::ReasonRequired);
+        assert_eq!(rule(w.run_at(w.now.plus_millis(-1), &technician(), "ticket.reopen", id, again())), "G3");
+        w.later(60 * DAY);
+        w.technician("ticket.reopen", id, again()).unwrap();
+        let id = w.in_state(TicketState::Closed);
+        assert_eq!(code(w.technician("ticket.reopen", id, again())), ErrorCode::Forbidden);
+        let open = w.in_state(TicketState::Assigned);
+        assert_eq!(code(w.dispatcher("ticket.reopen", open, again())), ErrorCode::InvalidState);
+    }
+}

@@ -154,3 +154,136 @@ pub fn fail(
     };
     Ok(case.decided(role, vec![failed.into()]))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{World, actor, code, data, detail, dispatcher, e, id, names, rule, system};
+    use crate::state::ReplacementState;
+    use mw_contract::decide::{Actor, Allowance, Decision};
+    use mw_contract::{AggregateId, ErrorCode, Rejection, Role, TicketState};
+    use serde_json::{Value, json};
+
+    fn ask(n: u128, more: Value) -> Value {
+        let mut p = json!({"request_id": e(n), "product_id": "pump-200", "qty": 1, "uom": "H87", "mode": "replacement",
+            "needed_by": "2026-03-09T08:00:00.000Z"});
+        p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        p
+    }
+
+    fn request(w: &mut World, who: &Actor, id: AggregateId, p: Value) -> Result<Decision, Rejection> {
+        w.run(who, "ticket.request-replacement-order", id, p)
+    }
+
+    fn answer(w: &mut World, verb: &str, id: AggregateId, n: u128, more: Value) -> Result<Decision, Rejection> {
+        let mut p = json!({"request_id": e(n)});
+        p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        w.run(&system(), &format!("ticket.{verb}"), id, p)
+    }
+
+    #[test]
+    fn tk_37_a_technician_names_the_dispatcher_who_agreed() {
+        let mut w = World::new();
+        let t = w.in_state(TicketState::InProgress);
+        let technician = actor("technician-1", &[(Role::Technician, Allowance::FourEyes)]);
+        assert_eq!(code(request(&mut w, &technician, t, ask(1, json!({})))), ErrorCode::Forbidden);
+        for approver in ["technician-1", "technician-2", "dispatcher-elsewhere", "dispatcher-99", "planner-1"] {
+            let r = request(&mut w, &technician, t, ask(1, json!({"approver": approver}))).unwrap_err();
+            assert_eq!((r.code, r.field.as_deref()), (ErrorCode::Forbidden, Some("payload.approver")), "{approver}");
+        }
+        let d = request(&mut w, &technician, t, ask(1, json!({"approver": "dispatcher-2"}))).unwrap();
+        assert_eq!((names(&d), d.role), (vec!["ReplacementOrderRequested"], Role::Technician));
+        let r = data(&d, 0);
+        assert_eq!(
+            (&r["approver"], &r["customer_id"], &r["priority"]),
+            (&json!("dispatcher-2"), &json!("acme"), &json!(2))
+        );
+        assert_eq!(r["number"], w.ticket(t).number.as_str());
+    }
+
+    #[test]
+    fn tk_37_r1_one_open_request_for_a_unit() {
+        let mut w = World::new();
+        let t = w.in_state(TicketState::Triaged);
+        request(&mut w, &dispatcher(), t, ask(1, json!({}))).unwrap();
+        assert_eq!(code(request(&mut w, &dispatcher(), t, ask(1, json!({})))), ErrorCode::AlreadyExists);
+        for same in [json!({}), json!({"return_serial": "SN-1"}), json!({"mode": "rework"})] {
+            let r = request(&mut w, &dispatcher(), t, ask(2, same));
+            assert_eq!(detail(r.clone(), "request_id"), json!(e(1)));
+            assert_eq!(rule(r), "TK-37.R1");
+        }
+        let other = w.in_state(TicketState::Assigned);
+        let r = request(&mut w, &dispatcher(), other, ask(3, json!({})));
+        assert_eq!(detail(r.clone(), "ticket_id"), json!(t.to_string()));
+        assert_eq!(rule(r), "TK-37.R1");
+        // Of another unit, and again when production has answered.
+        request(&mut w, &dispatcher(), t, ask(4, json!({"return_serial": "SN-7"}))).unwrap();
+        answer(&mut w, "fail-replacement", t, 1, json!({"reason": "cancelled"})).unwrap();
+        request(&mut w, &dispatcher(), other, ask(3, json!({}))).unwrap();
+        assert_eq!(rule(request(&mut w, &dispatcher(), t, ask(5, json!({})))), "TK-37.R1");
+    }
+
+    #[test]
+    fn tk_37_r1_without_a_unit_it_is_one_for_a_product() {
+        let mut w = World::new();
+        let t = w.opened_with(|e| e.serial = None);
+        w.triaged(t, mw_contract::ServiceMode::OnSite);
+        let rework = request(&mut w, &dispatcher(), t, ask(1, json!({"mode": "rework"}))).unwrap_err();
+        assert_eq!(rework.field.as_deref(), Some("payload.return_serial"));
+        request(&mut w, &dispatcher(), t, ask(1, json!({}))).unwrap();
+        assert_eq!(rule(request(&mut w, &dispatcher(), t, ask(2, json!({})))), "TK-37.R1");
+        request(&mut w, &dispatcher(), t, ask(2, json!({"product_id": "bracket-10"}))).unwrap();
+        for qty in [json!(0), json!("1.5")] {
+            let r =
+                request(&mut w, &dispatcher(), t, ask(3, json!({"qty": qty, "return_serial": "SN-8"}))).unwrap_err();
+            assert_eq!((r.code, r.field.as_deref()), (ErrorCode::Validation, Some("payload.qty")));
+        }
+    }
+
+    #[test]
+    fn tk_37_a_rework_names_the_unit() {
+        let mut w = World::new();
+        let t = w.in_state(TicketState::OnHold);
+        let d = request(&mut w, &dispatcher(), t, ask(1, json!({"mode": "rework"}))).unwrap();
+        assert_eq!(data(&d, 0)["return_serial"], "SN-1");
+        let over = w.in_state(TicketState::Resolved);
+        assert_eq!(code(request(&mut w, &dispatcher(), over, ask(2, json!({})))), ErrorCode::InvalidState);
+    }
+
+    #[test]
+    fn tk_37_production_links_then_delivers() {
+        let mut w = World::new();
+        let t = w.in_state(TicketState::Triaged);
+        assert_eq!(code(answer(&mut w, "confirm-replacement", t, 1, json!({}))), ErrorCode::NotFound);
+        request(&mut w, &dispatcher(), t, ask(1, json!({}))).unwrap();
+        let order = json!({"work_order_id": id(0x77).to_string(), "number": "WO-2026-000007"});
+        let d = answer(&mut w, "link-replacement-order", t, 1, order.clone()).unwrap();
+        assert_eq!((names(&d), &data(&d, 0)["number"]), (vec!["ReplacementOrderLinked"], &json!("WO-2026-000007")));
+        assert_eq!(code(answer(&mut w, "link-replacement-order", t, 1, order)), ErrorCode::AlreadyExists);
+        let d = answer(&mut w, "confirm-replacement", t, 1, json!({"serials": ["SN-5"]})).unwrap();
+        assert_eq!(names(&d), ["ReplacementOrderReady"]);
+        assert_eq!(
+            (&data(&d, 0)["work_order_id"], &data(&d, 0)["serials"]),
+            (&json!(id(0x77).to_string()), &json!(["SN-5"]))
+        );
+        for verb in ["confirm-replacement", "fail-replacement"] {
+            let r =
+                answer(&mut w, verb, t, 1, if verb.starts_with('f') { json!({"reason": "late"}) } else { json!({}) });
+            assert_eq!(detail(r.clone(), "state"), "ready");
+            assert_eq!(rule(r), "TK-37");
+        }
+    }
+
+    #[test]
+    fn tk_37_what_failed_may_still_come() {
+        let mut w = World::new();
+        let t = w.in_state(TicketState::Triaged);
+        request(&mut w, &dispatcher(), t, ask(1, json!({}))).unwrap();
+        let d = answer(&mut w, "fail-replacement", t, 1, json!({"reason": "too_late"})).unwrap();
+        assert_eq!((names(&d), &data(&d, 0)["reason"]), (vec!["ReplacementOrderFailed"], &json!("too_late")));
+        assert_eq!(rule(answer(&mut w, "fail-replacement", t, 1, json!({"reason": "too_late"}))), "TK-37");
+        let order = json!({"work_order_id": id(0x77).to_string()});
+        assert_eq!(rule(answer(&mut w, "link-replacement-order", t, 1, order)), "TK-37");
+        answer(&mut w, "confirm-replacement", t, 1, json!({})).unwrap();
+        assert_eq!(w.ticket(t).replacements[&e(1).parse().unwrap()].state, ReplacementState::Ready);
+    }
+}

@@ -224,3 +224,191 @@ fn here<'a>(case: &Case<'a>, serial: &Text<60>, rule: &'static str) -> Result<&'
     };
     Err(Rejection::guard(rule, message).at("payload.serial").with("rma", unit.state.as_str()))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{DAY, World, actor, code, data, detail, dispatcher, inspector, names, rule, technician, unit};
+    use crate::known::Unit;
+    use mw_contract::decide::{Allowance, Decision};
+    use mw_contract::{
+        AggregateId, ErrorCode, Rejection, RmaState, Role, ServiceMode, TicketState, UnitStatus, WorkActivity,
+    };
+    use serde_json::{Value, json};
+
+    fn allow(more: Value) -> Value {
+        let mut p =
+            json!({"serials": ["SN-1"], "reason": "repair", "ship_to": "workshop", "valid_until": "2026-03-16"});
+        p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        p
+    }
+
+    fn come(rma: &str, serial: &str) -> Value {
+        json!({"rma_no": rma, "serial": serial, "condition": "scratched"})
+    }
+
+    /// Technicians receive and ship on any ticket of their site.
+    fn receiver() -> mw_contract::decide::Actor {
+        actor("technician-9", &[(Role::Technician, Allowance::Yes)])
+    }
+
+    /// Return `R-1` of SN-1 and SN-3.
+    fn authorized(w: &mut World, state: TicketState) -> AggregateId {
+        let id = w.in_state(state);
+        w.dispatcher("ticket.authorize-return", id, allow(json!({"rma_no": "R-1", "serials": ["SN-1", "SN-3"]})))
+            .unwrap();
+        id
+    }
+
+    fn received(w: &mut World, id: AggregateId, serial: &str) -> Result<Decision, Rejection> {
+        w.run(&receiver(), "ticket.receive-return", id, come("R-1", serial))
+    }
+
+    fn state(w: &World, id: AggregateId, serial: &str) -> RmaState {
+        super::unit_of(w.ticket(id), &crate::fixture::text(serial)).unwrap().1.state
+    }
+
+    #[test]
+    fn tk_47_a_return_has_a_number_of_its_own_and_units_that_do_not_travel_yet() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Triaged);
+        let d = w.dispatcher("ticket.authorize-return", id, allow(json!({"carrier": "post"}))).unwrap();
+        assert_eq!(names(&d), ["ReturnAuthorized"]);
+        let first = format!("{}-R1", w.ticket(id).number);
+        assert_eq!((&data(&d, 0)["rma_no"], &data(&d, 0)["service_mode"]), (&json!(first), &json!("workshop")));
+        assert_eq!(w.ticket(id).service_mode, Some(ServiceMode::Workshop));
+        let r = w.dispatcher("ticket.authorize-return", id, allow(json!({"serials": ["SN-3", "SN-1"]})));
+        assert_eq!(detail(r.clone(), "serial"), "SN-1");
+        assert_eq!(rule(r), "TK-47");
+        let d = w
+            .dispatcher("ticket.authorize-return", id, allow(json!({"serials": ["SN-3"], "service_mode": "exchange"})))
+            .unwrap();
+        assert_eq!(data(&d, 0)["rma_no"], json!(format!("{}-R2", w.ticket(id).number)));
+        let other = w.in_state(TicketState::OnHold);
+        let taken = w.dispatcher("ticket.authorize-return", other, allow(json!({"rma_no": first})));
+        assert_eq!(code(taken), ErrorCode::AlreadyExists);
+        // A number that somebody gave to another return is left out.
+        let next = format!("{}-R1", w.ticket(other).number);
+        w.dispatcher("ticket.authorize-return", id, allow(json!({"rma_no": next, "serials": ["SN-4"]}))).unwrap();
+        let d = w.dispatcher("ticket.authorize-return", other, allow(json!({}))).unwrap();
+        assert_eq!(data(&d, 0)["rma_no"], json!(format!("{}-R2", w.ticket(other).number)));
+    }
+
+    #[test]
+    fn tk_47_what_it_says_is_well_formed() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::Assigned);
+        for (wrong, field) in [
+            (json!({"serials": []}), "payload.serials"),
+            (json!({"serials": ["SN-1", "SN-1"]}), "payload.serials"),
+            (json!({"valid_until": "2026-03-01"}), "payload.valid_until"),
+            (json!({"service_mode": "on_site"}), "payload.service_mode"),
+        ] {
+            let r = w.dispatcher("ticket.authorize-return", id, allow(wrong)).unwrap_err();
+            assert_eq!((r.code, r.field.as_deref()), (ErrorCode::Validation, Some(field)));
+        }
+        let unexplained = w.dispatcher("ticket.authorize-return", id, allow(json!({"reason": null})));
+        assert_eq!(code(unexplained), ErrorCode::ReasonRequired);
+        w.ask(&dispatcher(), "ticket.authorize-return", id, allow(json!({"valid_until": "2026-03-02"}))).unwrap();
+        let new = w.in_state(TicketState::New);
+        assert_eq!(code(w.dispatcher("ticket.authorize-return", new, allow(json!({})))), ErrorCode::InvalidState);
+    }
+
+    #[test]
+    fn tk_48_a_unit_comes_once_with_the_number_of_its_return() {
+        let mut w = World::new();
+        let id = authorized(&mut w, TicketState::Assigned);
+        let unknown = w.run(&receiver(), "ticket.receive-return", id, come("R-2", "SN-1"));
+        assert_eq!(code(unknown), ErrorCode::NotFound);
+        let d = received(&mut w, id, "SN-1").unwrap();
+        assert_eq!((names(&d), d.warnings.len(), d.role), (vec!["ReturnReceived"], 0, Role::Technician));
+        let r = data(&d, 0);
+        assert_eq!(
+            (&r["mismatch"], &r["product_id"], &r["condition"]),
+            (&json!(false), &json!("pump-200"), &json!("scratched"))
+        );
+        assert_eq!((state(&w, id, "SN-1"), state(&w, id, "SN-3")), (RmaState::Received, RmaState::Authorized));
+        assert_eq!(rule(received(&mut w, id, "SN-1")), "TK-48");
+        w.later(15 * DAY);
+        let d = received(&mut w, id, "SN-3").unwrap();
+        assert_eq!(d.warnings[0].code, "return_expired");
+    }
+
+    #[test]
+    fn tk_48_the_wrong_unit_is_noted_and_holds_the_ticket() {
+        let mut w = World::new();
+        let id = authorized(&mut w, TicketState::InProgress);
+        w.working(id, WorkActivity::Diagnosis);
+        let d = received(&mut w, id, "SN-8").unwrap();
+        assert_eq!(names(&d), ["ReturnReceived", "WorkPaused", "TicketHeld"]);
+        assert_eq!((&data(&d, 0)["mismatch"], d.warnings[0].code.as_str()), (&json!(true), "serial_mismatch"));
+        assert_eq!((&data(&d, 2)["reason"], &data(&d, 2)["pauses_sla"]), (&json!("internal"), &json!(false)));
+        assert_eq!((w.ticket(id).state, state(&w, id, "SN-8")), (TicketState::OnHold, RmaState::Received));
+        // What waits already, or is done, is not held again.
+        let d = received(&mut w, id, "SN-9").unwrap();
+        assert_eq!(names(&d), ["ReturnReceived"]);
+        let mut w = World::new();
+        let id = authorized(&mut w, TicketState::InProgress);
+        w.resolved(id);
+        assert_eq!(names(&received(&mut w, id, "SN-9").unwrap()), ["ReturnReceived"]);
+        assert_eq!(rule(received(&mut w, id, "SN-9")), "TK-48");
+    }
+
+    #[test]
+    fn tk_49_what_came_is_decided_until_it_goes_back() {
+        let mut w = World::new();
+        let id = authorized(&mut w, TicketState::Assigned);
+        let decide = |serial: &str, d: &str| json!({"serial": serial, "disposition": d});
+        assert_eq!(
+            code(w.run(&inspector(), "ticket.disposition-return", id, decide("SN-7", "scrap"))),
+            ErrorCode::NotFound
+        );
+        assert_eq!(rule(w.run(&inspector(), "ticket.disposition-return", id, decide("SN-1", "repair"))), "TK-49");
+        received(&mut w, id, "SN-1").unwrap();
+        let d = w.run(&inspector(), "ticket.disposition-return", id, decide("SN-1", "scrap")).unwrap();
+        assert_eq!((names(&d), d.role), (vec!["ReturnDispositioned"], Role::QualityInspector));
+        w.dispatcher("ticket.disposition-return", id, decide("SN-1", "repair")).unwrap();
+        let ship = json!({"serial": "SN-1", "carrier": "post"});
+        w.dispatcher("ticket.ship-back", id, ship).unwrap();
+        assert_eq!(rule(w.dispatcher("ticket.disposition-return", id, decide("SN-1", "scrap"))), "TK-49");
+    }
+
+    #[test]
+    fn tk_50_what_came_and_is_no_scrap_goes_back_once() {
+        let mut w = World::new();
+        let id = authorized(&mut w, TicketState::Assigned);
+        let ship = |serial: &str| json!({"serial": serial, "carrier": "post", "tracking_no": "T-1"});
+        assert_eq!(code(w.dispatcher("ticket.ship-back", id, ship("SN-7"))), ErrorCode::NotFound);
+        assert_eq!(rule(w.dispatcher("ticket.ship-back", id, ship("SN-1"))), "TK-50");
+        received(&mut w, id, "SN-1").unwrap();
+        for stays in ["scrap", "replace"] {
+            let decided = json!({"serial": "SN-1", "disposition": stays});
+            w.run(&inspector(), "ticket.disposition-return", id, decided).unwrap();
+            let r = w.dispatcher("ticket.ship-back", id, ship("SN-1"));
+            assert_eq!(detail(r.clone(), "disposition"), stays);
+            assert_eq!(rule(r), "TK-50");
+        }
+        w.run(&inspector(), "ticket.disposition-return", id, json!({"serial": "SN-1", "disposition": "return_as_is"}))
+            .unwrap();
+        let d = w.run(&receiver(), "ticket.ship-back", id, ship("SN-1")).unwrap();
+        assert_eq!((names(&d), &data(&d, 0)["product_id"]), (vec!["UnitShippedBack"], &json!("pump-200")));
+        assert_eq!(state(&w, id, "SN-1"), RmaState::ShippedBack);
+        assert_eq!(rule(w.dispatcher("ticket.ship-back", id, ship("SN-1"))), "TK-50");
+        // It may travel again.
+        w.dispatcher("ticket.authorize-return", id, allow(json!({"rma_no": "R-9"}))).unwrap();
+        assert_eq!(state(&w, id, "SN-1"), RmaState::Authorized);
+    }
+
+    #[test]
+    fn tk_50_in_an_exchange_the_other_unit_goes_out() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        w.plant.unit(Unit { customer_id: None, status: UnitStatus::InStock, ..unit("SN-5") });
+        let swap =
+            json!({"old_serial": "SN-1", "new_serial": "SN-5", "reason": "beyond_repair", "old_disposition": "return"});
+        w.run(&technician(), "ticket.replace-unit", id, swap).unwrap();
+        let ship = json!({"serial": "SN-5", "carrier": "post"});
+        assert_eq!(code(w.dispatcher("ticket.ship-back", id, ship.clone())), ErrorCode::NotFound);
+        w.dispatcher("ticket.authorize-return", id, allow(json!({"service_mode": "exchange"}))).unwrap();
+        w.dispatcher("ticket.ship-back", id, ship).unwrap();
+    }
+}

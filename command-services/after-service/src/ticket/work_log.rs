@@ -151,3 +151,192 @@ fn alone(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{
+        DAY, HOUR, MINUTE, World, actor, admin, code, data, detail, dispatcher, e, names, rule, technician_named,
+    };
+    use mw_contract::decide::{Actor, Allowance, Decision};
+    use mw_contract::event::ticket::{TechnicianAssignedV1, WarrantyOverriddenV1};
+    use mw_contract::{
+        AggregateId, Commercial, ErrorCode, Instant, Percent, Rejection, Role, TicketState, WarrantyStatus,
+        WorkActivity,
+    };
+    use serde_json::{Value, json};
+
+    /// A log of minutes before now.
+    fn log(w: &World, n: u128, from: i64, to: i64, more: Value) -> Value {
+        let at = |m: i64| w.now.plus_millis(-m * MINUTE);
+        let mut p =
+            json!({"log_id": e(n), "activity": "repair", "start": at(from), "end": at(to), "chargeable": false});
+        p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        p
+    }
+
+    /// A ticket on which technician-1 worked from 08:00 to 09:00; it is noon.
+    fn worked(w: &mut World) -> AggregateId {
+        let id = w.in_state(TicketState::InProgress);
+        w.now = "2026-03-02T12:00:00.000Z".parse().unwrap();
+        id
+    }
+
+    fn corrector() -> Actor {
+        actor("technician-1", &[(Role::Technician, Allowance::Own)])
+    }
+
+    #[test]
+    fn tk_33_r1_work_that_was_and_16_hours_at_most() {
+        let mut w = World::new();
+        let id = worked(&mut w);
+        w.later(DAY);
+        for (from, to) in [(30, 30), (30, 60), (17 * 60, 30), (16 * 60 + 1, 0), (10, -3)] {
+            let p = log(&w, 1, from, to, json!({}));
+            assert_eq!(rule(w.technician("ticket.log-work", id, p)), "TK-33.R1", "{from} {to}");
+        }
+        let d = w.technician("ticket.log-work", id, log(&w, 1, 16 * 60, 0, json!({"text": "long day"}))).unwrap();
+        assert_eq!(names(&d), ["WorkLogged"]);
+        let l = data(&d, 0);
+        assert_eq!(
+            (&l["duration"], &l["technician"], &l["text"]),
+            (&json!(57600), &json!("technician-1"), &json!("long day"))
+        );
+        assert_eq!(code(w.technician("ticket.log-work", id, log(&w, 1, 2, 1, json!({})))), ErrorCode::AlreadyExists);
+    }
+
+    #[test]
+    fn tk_33_r2_a_technician_does_one_thing_at_a_time() {
+        let mut w = World::new();
+        let id = worked(&mut w);
+        w.technician("ticket.log-work", id, log(&w, 1, 60, 30, json!({}))).unwrap();
+        // The session was from 240 to 180 minutes ago, the log from 60 to 30.
+        for (from, to, with) in
+            [(200, 170, "session_id"), (300, 100, "session_id"), (61, 59, "log_id"), (31, 5, "log_id")]
+        {
+            let r = w.technician("ticket.log-work", id, log(&w, 2, from, to, json!({})));
+            assert_ne!(detail(r.clone(), with), Value::Null, "{from} {to}");
+            assert_eq!(rule(r), "TK-33.R2");
+        }
+        w.technician("ticket.log-work", id, log(&w, 2, 180, 60, json!({}))).unwrap();
+        w.technician("ticket.log-work", id, log(&w, 3, 30, 20, json!({}))).unwrap();
+        // On other tickets too, and while a session is open.
+        let other = w.opened();
+        w.triaged(other, mw_contract::ServiceMode::OnSite);
+        w.assigned(other, "technician-1");
+        let r = w.technician("ticket.log-work", other, log(&w, 4, 25, 22, json!({})));
+        assert_eq!(detail(r.clone(), "ticket_id"), json!(id.to_string()));
+        assert_eq!(rule(r), "TK-33.R2");
+        w.technician("ticket.log-work", other, log(&w, 4, 20, 10, json!({}))).unwrap();
+        w.working(other, WorkActivity::Repair);
+        w.later(HOUR);
+        assert_eq!(rule(w.technician("ticket.log-work", id, log(&w, 5, 10, 5, json!({})))), "TK-33.R2");
+        assert_eq!(rule(w.technician("ticket.log-work", other, log(&w, 5, 10, 5, json!({})))), "TK-33.R2");
+        w.technician("ticket.log-work", id, log(&w, 5, 69, 60, json!({}))).unwrap();
+    }
+
+    #[test]
+    fn tk_33_time_of_those_who_are_assigned() {
+        let mut w = World::new();
+        let id = w.opened();
+        w.triaged(id, mw_contract::ServiceMode::OnSite);
+        let assigned = TechnicianAssignedV1 {
+            lead: "technician-1".parse().unwrap(),
+            helpers: vec!["technician-2".parse().unwrap()],
+            team: None,
+            due_start: None,
+            override_reason: None,
+        };
+        w.given(id, assigned);
+        let of = |who: &str| json!({"technician": who});
+        assert_eq!(rule(w.technician("ticket.log-work", id, log(&w, 1, 60, 30, of("technician-3")))), "TK-33");
+        let d = w.technician("ticket.log-work", id, log(&w, 1, 60, 30, of("technician-2"))).unwrap();
+        assert_eq!(data(&d, 0)["technician"], "technician-2");
+        // The other one's time is its own.
+        w.technician("ticket.log-work", id, log(&w, 2, 60, 30, json!({}))).unwrap();
+        let r = w.run(&technician_named("technician-3"), "ticket.log-work", id, log(&w, 3, 20, 10, json!({})));
+        assert_eq!(code(r), ErrorCode::Forbidden);
+        w.run(&admin(), "ticket.log-work", id, log(&w, 3, 20, 10, of("technician-1"))).unwrap();
+    }
+
+    #[test]
+    fn t2_only_diagnosis_is_charged_before_the_customer_agrees() {
+        let mut w = World::new();
+        let id = worked(&mut w);
+        let commercial = |w: &mut World, commercial: Commercial| {
+            let e = WarrantyOverriddenV1 {
+                old: WarrantyStatus::Unchecked,
+                new: WarrantyStatus::OutOfWarranty,
+                reason: "misuse".parse().unwrap(),
+                note: None,
+                coverage_pct: Percent::ZERO,
+                approver: None,
+                commercial,
+            };
+            w.given(id, e);
+        };
+        commercial(&mut w, Commercial::QuoteRequired);
+        for activity in ["repair", "travel", "test", "admin", "waiting"] {
+            let p = log(&w, 1, 60, 30, json!({"activity": activity, "chargeable": true}));
+            assert_eq!(rule(w.technician("ticket.log-work", id, p)), "T2", "{activity}");
+        }
+        w.technician("ticket.log-work", id, log(&w, 1, 60, 50, json!({"activity": "diagnosis", "chargeable": true})))
+            .unwrap();
+        w.technician("ticket.log-work", id, log(&w, 2, 50, 40, json!({}))).unwrap();
+        let charge = json!({"log_id": e(2), "chargeable": true, "reason": "wrong_data"});
+        assert_eq!(rule(w.run(&corrector(), "ticket.correct-work-log", id, charge.clone())), "T2");
+        commercial(&mut w, Commercial::Approved);
+        w.technician("ticket.log-work", id, log(&w, 3, 40, 30, json!({"chargeable": true}))).unwrap();
+        w.run(&corrector(), "ticket.correct-work-log", id, charge).unwrap();
+    }
+
+    fn correct(w: &mut World, who: &Actor, id: AggregateId, more: Value) -> Result<Decision, Rejection> {
+        let mut p = json!({"log_id": e(1), "reason": "wrong_data"});
+        p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        w.run(who, "ticket.correct-work-log", id, p)
+    }
+
+    #[test]
+    fn tk_34_a_correction_keeps_to_the_rules_of_a_log() {
+        let mut w = World::new();
+        let id = worked(&mut w);
+        let at = |w: &World, m: i64| -> Instant { w.now.plus_millis(-m * MINUTE) };
+        w.technician("ticket.log-work", id, log(&w, 1, 60, 30, json!({}))).unwrap();
+        w.technician("ticket.log-work", id, log(&w, 2, 30, 20, json!({}))).unwrap();
+        assert_eq!(code(correct(&mut w, &corrector(), id, json!({}))), ErrorCode::Validation);
+        let missing = correct(&mut w, &corrector(), id, json!({"log_id": e(9), "activity": "test"}));
+        assert_eq!(code(missing), ErrorCode::NotFound);
+        let unexplained = correct(&mut w, &corrector(), id, json!({"activity": "test", "reason": null}));
+        assert_eq!(code(unexplained), ErrorCode::ReasonRequired);
+        for wrong in [json!({"end": at(&w, 60)}), json!({"end": at(&w, 25)}), json!({"start": at(&w, 200)})] {
+            assert_eq!(rule(correct(&mut w, &corrector(), id, wrong.clone())), "TK-34", "{wrong}");
+        }
+        let new = json!({"start": at(&w, 70), "activity": "test", "note": "misread"});
+        let d = correct(&mut w, &corrector(), id, new).unwrap();
+        assert_eq!(names(&d), ["WorkLogCorrected"]);
+        let c = data(&d, 0);
+        assert_eq!((&c["old"]["activity"], &c["new"]["activity"]), (&json!("repair"), &json!("test")));
+        assert_eq!((&c["old"]["end"], &c["new"]["end"]), (&c["new"]["end"], &c["old"]["end"]));
+        assert_eq!(c["new"]["start"], json!(at(&w, 70)));
+        assert_eq!(w.ticket(id).logs[&e(1).parse().unwrap()].log.start, at(&w, 70));
+    }
+
+    #[test]
+    fn tk_34_ones_own_for_24_hours_and_a_dispatcher_for_7_days() {
+        let mut w = World::new();
+        let id = worked(&mut w);
+        w.technician("ticket.log-work", id, log(&w, 1, 60, 30, json!({}))).unwrap();
+        let other = actor("technician-2", &[(Role::Technician, Allowance::Own)]);
+        let test = || json!({"activity": "test"});
+        assert_eq!(code(correct(&mut w, &other, id, test())), ErrorCode::Forbidden);
+        w.later(DAY);
+        correct(&mut w, &corrector(), id, test()).unwrap();
+        w.later(1);
+        let late = correct(&mut w, &corrector(), id, test());
+        assert_eq!(detail(late.clone(), "until"), "2026-03-03T12:00:00.000Z");
+        assert_eq!(code(late), ErrorCode::Forbidden);
+        w.later(6 * DAY - 1);
+        correct(&mut w, &dispatcher(), id, test()).unwrap();
+        w.later(1);
+        assert_eq!(code(correct(&mut w, &dispatcher(), id, test())), ErrorCode::Forbidden);
+    }
+}
