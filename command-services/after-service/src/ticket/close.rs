@@ -5,8 +5,8 @@ use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::ticket::{ResolutionConfirmedV1, TicketClosedV1};
 use mw_contract::event::ticket_parts::{EvidenceV1, PartUseV1, TicketTotalsV1};
 use mw_contract::{
-    CloseReason, CommandType, Commercial, Coverage, Instant, LogActivity, Money, Number, Qty, Rejection, Role, Sealed,
-    Seconds, Text, Verification,
+    CloseReason, CommandType, Commercial, Coverage, Instant, LogActivity, Money, Qty, Rejection, Role, Sealed, Seconds,
+    Text, Verification,
 };
 
 use crate::rules::{Case, Facts, all_valid, check_file, not_before};
@@ -121,9 +121,7 @@ fn covered_share(ticket: &Ticket, worked: u64) -> u64 {
 }
 
 fn cost(part: &PartUseV1) -> Option<Money> {
-    let one = part.unit_cost?;
-    let amount = one.amount.decimal().checked_mul(part.qty.decimal())?.round_dp(6);
-    Some(Money { amount: Number::new(amount)?, ..one })
+    part.unit_cost?.times(part.qty)
 }
 
 /// K-24, as far as this ticket tells: one visit at most, and it never came back.

@@ -159,7 +159,8 @@ mod tests {
     use mw_contract::decide::Decision;
     use mw_contract::event::ticket::WarrantyOverriddenV1;
     use mw_contract::{
-        AggregateId, Commercial, ErrorCode, Percent, ReferenceKind, Rejection, TicketState, WarrantyStatus,
+        AggregateId, Commercial, ErrorCode, PartSource, Percent, Qty, ReferenceKind, Rejection, TicketState,
+        WarrantyStatus,
     };
     use serde_json::{Value, json};
 
@@ -313,5 +314,39 @@ mod tests {
         assert_eq!(code(w.ask_at(worked, &who, "ticket.consume-parts", id, p.clone())), ErrorCode::InvalidState);
         let other = w.run(&technician_named("technician-2"), "ticket.consume-parts", id, p);
         assert_eq!(code(other), ErrorCode::Forbidden);
+    }
+
+    proptest::proptest! {
+        /// T4: whatever is asked, used and returned in whatever order, what stock kept for the ticket is the
+        /// sum of what was used of it, what went back unused and what is left.
+        #[test]
+        fn t4_no_more_is_used_than_was_reserved(steps in proptest::collection::vec((0u8..4, 1u32..5), 1..25)) {
+            let mut w = World::new();
+            let id = w.in_state(TicketState::InProgress);
+            let mut kept = Qty::ZERO;
+            for (n, (what, qty)) in steps.into_iter().enumerate() {
+                let n = 1000 + n as u128 * 200;
+                match what {
+                    0 => {
+                        requested(&mut w, id, n, qty, 1);
+                        kept += Qty::whole(qty);
+                    }
+                    1 => {
+                        let back = json!({"lines": [{"item_id": "seal", "qty": qty}], "condition": "good",
+                            "to_location": "store"});
+                        let _ = w.technician("ticket.return-parts", id, back);
+                    }
+                    2 => drop(used(&mut w, id, n, &[line(json!({"source": "reservation", "qty": qty}))])),
+                    _ => drop(used(&mut w, id, n, &[line(json!({"qty": qty}))]).unwrap()),
+                }
+                let parts = &w.ticket(id).parts;
+                let used: Qty =
+                    parts.consumed.iter().filter(|c| c.source == PartSource::Reservation).map(|c| c.qty).sum();
+                let back: Qty = parts.returned.iter().filter(|r| r.unused).map(|r| r.qty).sum();
+                let left: Qty = parts.reserved.iter().map(|r| r.qty).sum();
+                proptest::prop_assert_eq!(used + back + left, kept);
+                proptest::prop_assert!(used <= kept);
+            }
+        }
     }
 }
