@@ -33,7 +33,7 @@ pub fn key_of(tx: &Connection, calendar: &CalendarV1) -> Result<i64, ApplyError>
 
 fn read(bytes: &[u8]) -> Option<BusinessCalendar> {
     let (calendar, _): (CalendarV1, usize) = bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
-    Some(BusinessCalendar::from(&calendar))
+    Some(BusinessCalendar::from_stored(&calendar))
 }
 
 /// Business seconds from one moment to another, below zero backwards.

@@ -154,8 +154,8 @@ impl Ticket {
                 self.contact_id = e.contact_id.clone().or(self.contact_id.take());
                 self.service_site = e.service_site.clone().or(self.service_site.take());
                 self.down_since = e.down_since.or(self.down_since);
-                if e.serial.is_some() && e.serial != self.unit.serial {
-                    // Another unit: what was found about the old one does not hold for it.
+                if e.serial.is_some() {
+                    // Perhaps another unit: what was found about the old one does not hold for it.
                     self.unit = Unit {
                         serial: e.serial.clone(),
                         product: e.product_id.clone().or(self.unit.product.take()),
@@ -164,6 +164,7 @@ impl Ticket {
                     };
                     self.warranty = WarrantyStatus::Unchecked;
                     self.coverage = Value::Null;
+                    self.commercial = Commercial::NotRequired;
                 } else if e.product_id.is_some() {
                     self.unit.product = e.product_id.clone();
                 }
@@ -361,7 +362,9 @@ impl Ticket {
                     v.state = VisitState::Cancelled;
                     v.cancelled = said(m, json!({"reason": e.reason, "note": put_some(e.note.as_ref())}));
                 }
-                self.state = e.to_state;
+                if matches!(self.state, TicketState::Assigned | TicketState::Scheduled) {
+                    self.state = e.to_state;
+                }
             }
             _ => {}
         }
@@ -415,17 +418,22 @@ impl Ticket {
                     t.more["aborted"] = json!(e.reason);
                     t.more["note"] = put_some(e.note.as_ref());
                 }
-                self.state = TicketState::Assigned;
+                if self.state == TicketState::Travelling {
+                    self.state = TicketState::Assigned;
+                }
             }
             Event::WorkStarted(e) => {
+                // Whoever begins on a scheduled ticket without naming the visit came for the next one.
+                let next = self.next_visit().filter(|_| self.state == TicketState::Scheduled).map(|v| v.visit_id);
+                let visit_id = e.visit_id.or(next);
                 let more = json!({"lockout": e.lockout, "permit_ref": e.permit_ref, "geo": e.geo});
                 self.sessions.push(Stint {
                     activity: Some(e.activity),
-                    visit_id: e.visit_id,
+                    visit_id,
                     more,
                     ..stint(e.session_id, &e.technician)
                 });
-                self.come(e.visit_id);
+                self.come(visit_id);
                 self.state = TicketState::InProgress;
             }
             Event::WorkClashNoticed(e) => self.clashes.push(said(
@@ -520,6 +528,8 @@ impl Ticket {
                     "old_disposition": e.old_disposition, "warranty_end": e.warranty_end,
                     "note": put_some(e.note.as_ref())});
                 self.replaced_units.push(said(m, more));
+                self.unit.serial = Some(e.new_serial.clone());
+                self.unit.product = Some(e.new_product_id.clone());
             }
             Event::ReplacementOrderRequested(e) => self.replacement_orders.push(ReplacementOrder {
                 request_id: e.request_id,
@@ -650,6 +660,7 @@ impl Ticket {
                 (self.state, self.ended_at) = (TicketState::Cancelled, Some(at));
                 self.reason = Some(e.reason.clone());
                 self.stop_everybody(at);
+                self.call_off_visits();
                 self.note("cancelled", e.note.as_ref(), m);
             }
             Event::TicketResolved(e) => {
@@ -664,6 +675,14 @@ impl Ticket {
                     json!({"code": e.resolution_code, "text": put(&e.text), "cause": e.cause, "remedy": e.remedy,
                     "customer_signature": e.customer_signature, "follow_up": e.follow_up}),
                 );
+                for (name, code) in [("cause", &e.cause), ("remedy", &e.remedy)] {
+                    if let Some(code) = code {
+                        if self.fault.is_null() {
+                            self.fault = json!({"symptom": self.symptom, "safety_relevant": false});
+                        }
+                        self.fault[name] = json!(code);
+                    }
+                }
                 self.stop_everybody(at);
             }
             Event::RepairVerified(e) => {
@@ -686,6 +705,8 @@ impl Ticket {
             }
             Event::TicketClosed(e) => {
                 (self.state, self.ended_at) = (TicketState::Closed, Some(at));
+                self.let_go(at);
+                self.call_off_visits();
                 self.close_reason = Some(e.reason);
                 self.final_totals = json!(e.totals);
                 self.first_time_fix = Some(e.first_time_fix);
@@ -713,6 +734,7 @@ impl Ticket {
             }
             Event::TicketEscalated(e) => {
                 self.escalation = e.level;
+                self.team = e.to_team.clone().or(self.team.take());
                 let more = json!({"old_level": e.old_level, "level": e.level, "reason": put(&e.reason),
                     "to_team": e.to_team});
                 self.escalations.push(said(m, more));
@@ -723,6 +745,12 @@ impl Ticket {
                 self.escalations.push(said(m, more));
             }
             _ => {}
+        }
+    }
+
+    fn call_off_visits(&mut self) {
+        for v in self.visits.iter_mut().filter(|v| v.state == VisitState::Planned) {
+            v.state = VisitState::Cancelled;
         }
     }
 
