@@ -1,6 +1,7 @@
 //! Business time inside SQL: `business_seconds(calendar, from, to)` for calendars as they are stored.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use mw_calendar::BusinessCalendar;
 use mw_contract::Instant;
@@ -36,11 +37,6 @@ fn read(bytes: &[u8]) -> Option<BusinessCalendar> {
     Some(BusinessCalendar::from_stored(&calendar))
 }
 
-/// Business seconds from one moment to another, below zero backwards.
-pub fn seconds(calendar: &BusinessCalendar, from: Instant, to: Instant) -> i64 {
-    if from <= to { calendar.between(from, to) } else { -calendar.between(to, from) }
-}
-
 /// The calendar of this key.
 ///
 /// # Errors
@@ -59,16 +55,18 @@ pub fn teach(conn: &Connection) -> rusqlite::Result<()> {
     if conn.prepare_cached("SELECT business_seconds(NULL, 0, 0)").is_ok() {
         return Ok(());
     }
-    let mut known: HashMap<Vec<u8>, Option<BusinessCalendar>> = HashMap::new();
+    // A connection is used by one thread at a time: the lock is never waited for.
+    let known: Mutex<HashMap<Vec<u8>, Option<BusinessCalendar>>> = Mutex::default();
     let flags = FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_UTF8;
     conn.create_scalar_function("business_seconds", 3, flags, move |c| {
         let (Ok(bytes), Ok(from), Ok(to)) = (c.get_raw(0).as_blob(), c.get::<i64>(1), c.get::<i64>(2)) else {
             return Ok(None);
         };
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.contains_key(bytes) {
             known.insert(bytes.to_vec(), read(bytes));
         }
         let calendar = known.get(bytes).and_then(Option::as_ref);
-        Ok(calendar.map(|c| seconds(c, Instant::clamped(from), Instant::clamped(to))))
+        Ok(calendar.map(|c| c.between(Instant::clamped(from), Instant::clamped(to))))
     })
 }

@@ -133,7 +133,7 @@ fn sla(conn: &Connection, t: &Ticket, now: Instant) -> rusqlite::Result<Value> {
 
 fn clock(conn: &Connection, c: &Clock, now: Instant) -> rusqlite::Result<Value> {
     let remaining = match (c.due, business::calendar(conn, c.calendar)?) {
-        (Some(due), Some(calendar)) => business::seconds(&calendar, now, due),
+        (Some(due), Some(calendar)) => calendar.between(now, due),
         _ => c.remaining_s,
     };
     let over = c.breached || c.due.is_some_and(|due| due < now);
