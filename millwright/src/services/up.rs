@@ -10,7 +10,7 @@ use mw_contract::Context;
 use mw_identity::Login;
 use mw_log::{EventLog, LocalReader, LogReader, SledLog};
 use mw_production::Production;
-use mw_query_api::{Api, ApiConfig, Models, Texts};
+use mw_query_api::{Api, ApiConfig, Models, Texts, Vaults};
 use mw_runtime::{BusinessClock, Clock, CommandService};
 use tokio::sync::watch;
 
@@ -152,6 +152,7 @@ async fn up(config: Up) -> Result<ExitCode> {
         &identity.login,
         &services,
         &production,
+        &after_service,
         &views,
         &managers,
         &known,
@@ -228,6 +229,7 @@ fn start_api(
     login: &Arc<Login>,
     services: &[(Arc<CommandService>, Arc<SledLog>); 3],
     production: &Running,
+    after_service: &Running,
     views: &Views,
     managers: &Processes,
     known: &Known,
@@ -262,7 +264,10 @@ fn start_api(
             copy: None,
         }),
         models,
-        texts: Texts::Here(Arc::new(Opener(production.vault.clone()))),
+        texts: Vaults::new([
+            (Context::Production, Texts::Here(Arc::new(Opener(production.vault.clone())))),
+            (Context::AfterService, Texts::Here(Arc::new(Opener(after_service.vault.clone())))),
+        ]),
         now: Arc::new(move || clock.now()),
         ready,
         metrics: Arc::new(move || text.text()),

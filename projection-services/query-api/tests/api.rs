@@ -21,6 +21,7 @@ macro_rules! asking {
 
 mod figures;
 mod orders;
+mod tickets;
 mod units;
 
 #[tokio::test(flavor = "multi_thread")]

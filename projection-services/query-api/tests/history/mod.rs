@@ -61,7 +61,8 @@ impl Stream {
         let mut head = head(account, self.site, "work-order.test", when);
         head.aggregate_id = Some(self.id);
         head.version = Version(self.version);
-        p.log.append(vec![NewCommit { head, events }]).unwrap();
+        let log = if kind.context() == Context::AfterService { &p.service_log } else { &p.log };
+        log.append(vec![NewCommit { head, events }]).unwrap();
     }
 }
 
