@@ -258,16 +258,22 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
             _ => None,
         },
         // What orders and tickets say of a unit is passed on by process managers.
-        C::UnitRegister | C::UnitChangeComponent => match role {
+        C::UnitRegister | C::UnitChangeComponent | C::UnitChangeStatus => match role {
             R::System => Some(Yes),
             _ => None,
         },
         C::UnitShip | C::UnitTransfer => match role {
-            R::Planner | R::Dispatcher | R::Admin => Some(Yes),
+            R::Planner | R::Dispatcher | R::Admin | R::System => Some(Yes),
             _ => None,
         },
         C::UnitInstall => match role {
             R::Technician | R::Dispatcher | R::Admin => Some(Yes),
+            R::Customer => Some(Own),
+            _ => None,
+        },
+        // The gateway of a unit in use speaks in the name of its customer.
+        C::UnitRaiseAlarm | C::UnitClearAlarm => match role {
+            R::Technician | R::Dispatcher | R::Admin | R::System => Some(Yes),
             R::Customer => Some(Own),
             _ => None,
         },
@@ -489,7 +495,8 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
         | C::AccountRevoke
         | C::AccountRotateSecret
         | C::AccountDisable
-        | C::AccountEnable => match role {
+        | C::AccountEnable
+        | C::AccountEraseSubject => match role {
             R::Admin | R::System => Some(Yes),
             _ => None,
         },

@@ -18,6 +18,7 @@ use super::api::{self, Asked};
 use super::data::Data;
 use super::decider::{self, Opener, Running};
 use super::identity::{BrokerLogin, Identity};
+use super::known::{self, Known};
 use super::meters::Meters;
 use super::processes::Processes;
 use super::views::{self, Views};
@@ -56,12 +57,14 @@ fn clock(up: &Up, history: bool) -> (BusinessClock, ClockStart) {
 async fn play(
     deciders: [&Running; 2],
     managers: &Processes,
+    known: &Known,
     clock: &BusinessClock,
     then: ClockStart,
     data: &Data,
 ) -> Result<()> {
     let settled = async || {
         managers.handle.settled(deciders[0].log.head().commit).await;
+        known.handle.reached(deciders[0].log.head().commit).await;
     };
     let services = deciders.map(|d| d.service.clone());
     let played = demo::play::play(&services, clock, then.start, settled).await?;
@@ -98,16 +101,15 @@ async fn up(config: Up) -> Result<ExitCode> {
     let bus = Some(link(&broker, "production").await?);
     let production =
         decider::start(Production::default(), &data, directory.clone(), bus, clock.clone(), &meters).await?;
+    let (stop, stopped) = watch::channel(false);
+    let known = known::start(&data.path("known"), reader(&production.log), &stopped, &meters)?;
+    tokio::select! {
+        _ = known.handle.caught_up(known::PATIENCE) => {}
+        () = signals.stop() => return Ok(ExitCode::SUCCESS),
+    }
     let bus = Some(link(&broker, "after-service").await?);
-    let after_service = decider::start(
-        AfterService::new(Arc::new(mw_after_service::known::Nothing)),
-        &data,
-        directory.clone(),
-        bus,
-        clock.clone(),
-        &meters,
-    )
-    .await?;
+    let business = AfterService::new(known.handle.known());
+    let after_service = decider::start(business, &data, directory.clone(), bus, clock.clone(), &meters).await?;
     let services: [(Arc<CommandService>, Arc<SledLog>); 3] = [
         (production.service.clone(), production.log.clone()),
         (after_service.service.clone(), after_service.log.clone()),
@@ -121,27 +123,42 @@ async fn up(config: Up) -> Result<ExitCode> {
     if config.demo {
         demo::reference_data(&production.service).await?;
     }
-    let (stop, stopped) = watch::channel(false);
     let bus = link(&broker, "processes").await?;
     let managers =
         processes::start(&data.path("processes"), reader(&production.log), bus, clock.clone(), &stopped, &meters);
     if history {
-        play([&production, &after_service], &managers, &clock, then, &data).await?;
+        play([&production, &after_service], &managers, &known, &clock, then, &data).await?;
     }
     let bus = link(&broker, "devices").await?;
     let listening = devices::start(&production, directory.clone(), bus, clock.clone(), &meters)?;
 
     let readers = services.each_ref().map(|(s, log)| (s.context(), reader(log)));
     let views = views::start(&data.path("views"), readers.into(), &stopped, &meters)?;
+    // Whoever finds the system ready finds reference data that after-service knows too.
+    let seen = async {
+        known.handle.reached(production.log.head().commit).await;
+        views.caught_up().await;
+    };
     tokio::select! {
-        () = views.caught_up() => {}
+        () = seen => {}
         () = signals.stop() => return Ok(ExitCode::SUCCESS),
     }
     // The broker is in this process, so it is there for as long as this runs.
     let there = watch::channel(true);
     let topics = state::start(&data.path("views"), &views, link(&broker, "projections").await?, there.1);
-    let api =
-        start_api(&config, &data, &identity.login, &services, &production, &views, &managers, &clock, &meters, &tls)?;
+    let api = start_api(
+        &config,
+        &data,
+        &identity.login,
+        &services,
+        &production,
+        &views,
+        &managers,
+        &known,
+        &clock,
+        &meters,
+        &tls,
+    )?;
 
     let control = control::Control {
         services: services.to_vec(),
@@ -186,6 +203,7 @@ async fn up(config: Up) -> Result<ExitCode> {
         stop.send_replace(true);
         views.stopped().await;
         managers.stopped().await;
+        known.stopped().await;
         following.abort();
         let logs = services.each_ref().map(|(_, log)| log.clone());
         tokio::task::spawn_blocking(move || logs.iter().try_for_each(|l| l.close())).await
@@ -212,6 +230,7 @@ fn start_api(
     production: &Running,
     views: &Views,
     managers: &Processes,
+    known: &Known,
     clock: &Arc<BusinessClock>,
     meters: &Meters,
     tls: &Arc<rustls::ServerConfig>,
@@ -223,9 +242,10 @@ fn start_api(
     let running = services.each_ref().map(|(s, _)| s.clone());
     let views = views.clone();
     let managers = managers.handle.clone();
+    let known = known.handle.clone();
     let ready = move || match running.iter().find(|s| s.has_stopped()) {
         Some(s) => Err(format!("service {} has stopped", s.context())),
-        None => views.are_live().and_then(|()| managers.ready()),
+        None => views.are_live().and_then(|()| managers.ready()).and_then(|()| known.ready()),
     };
     let ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync> = Arc::new(ready);
     ops(config.ops, ready.clone(), meters)?;

@@ -35,10 +35,15 @@ pub use figures::FigureViews;
 pub use order::Order;
 pub use views::{ProductionViews, TrailViews};
 
-/// Opens sealed text for a reader in scope. `None` when its key was destroyed.
+/// Opens sealed text for a reader in scope.
 pub trait TextOpener: Send + Sync {
     /// The text, if it can be opened.
     fn open(&self, sealed: &mw_contract::Sealed) -> Option<String>;
+
+    /// Was its key destroyed, so that nobody can open it any more?
+    fn is_erased(&self, _: &mw_contract::Sealed) -> bool {
+        false
+    }
 }
 
 /// Opens nothing: for readers that hold no vault.

@@ -111,6 +111,8 @@ async fn read(model: &Arc<Model>, found: &[Place], opener: &dyn TextOpener) -> R
         event.sealed_fields(&mut |s| {
             if let Some(text) = opener.open(s) {
                 *s = Sealed::Plain(text);
+            } else if opener.is_erased(s) {
+                *s = Sealed::Erased;
             }
         });
         items.push(cloud::envelope(&commit, e, &event));

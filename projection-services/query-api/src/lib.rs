@@ -48,4 +48,4 @@ pub use identity::{Identity, TokenAnswer, TokenForm, TokenRefusal};
 pub use metrics::Metrics;
 pub use models::Models;
 pub use server::{Api, ApiConfig, ApiError, start};
-pub use texts::{RemoteTexts, Texts};
+pub use texts::{Opened, RemoteTexts, Texts};

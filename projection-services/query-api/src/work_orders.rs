@@ -120,14 +120,26 @@ pub async fn show(
         }
     };
     document["position"] = json!(position);
-    // Opened text depends on its key, so the tag alone is not enough to be sure: it names the
-    // version, and a destroyed key shows with the next version or an unconditional request.
     tagged(version, &document, &headers)
 }
 
-/// A document with its version as `ETag`; 304 to who has it.
+/// A document with its version as `ETag`; 304 to who has it. A text that can't be read, or not any
+/// more, is no new version but another document, so the tag counts those beside.
 pub fn tagged(version: u64, document: &serde_json::Value, headers: &HeaderMap) -> Result<Response, Problem> {
-    tagged_as(&format!("\"{version}\""), document, headers)
+    match (shut(document, "erased"), shut(document, "sealed")) {
+        (0, 0) => tagged_as(&format!("\"{version}\""), document, headers),
+        (erased, sealed) => tagged_as(&format!("\"{version}-{erased}-{sealed}\""), document, headers),
+    }
+}
+
+/// How many texts of a document are in this state instead of open.
+fn shut(document: &serde_json::Value, state: &str) -> usize {
+    match document {
+        serde_json::Value::Object(o) if o.len() == 1 && o.get(state) == Some(&json!(true)) => 1,
+        serde_json::Value::Object(o) => o.values().map(|v| shut(v, state)).sum(),
+        serde_json::Value::Array(a) => a.iter().map(|v| shut(v, state)).sum(),
+        _ => 0,
+    }
 }
 
 /// A document that has no version of its own, with what it says as a weak `ETag`. Members of

@@ -135,6 +135,9 @@ commands! {
     UnitTransfer = 68 "unit.transfer" Unit additive unit::TransferUnit,
     UnitScrap = 69 "unit.scrap" Unit additive unit::ScrapUnit,
     UnitRecall = 70 "unit.recall" Unit additive unit::RecallUnit,
+    UnitChangeStatus = 91 "unit.change-status" Unit additive unit::ChangeUnitStatus,
+    UnitRaiseAlarm = 92 "unit.raise-alarm" Unit additive unit::RaiseUnitAlarm,
+    UnitClearAlarm = 93 "unit.clear-alarm" Unit additive unit::ClearUnitAlarm,
     StockReceive = 71 "stock.receive" Stock additive stock::ReceiveStock,
     StockReserve = 72 "stock.reserve" Stock additive stock::ReserveStock,
     StockReleaseReservation = 73 "stock.release-reservation" Stock additive stock::ReleaseStock,
@@ -214,6 +217,7 @@ commands! {
     AccountRotateSecret = 203 "account.rotate-secret" Account additive account::RotateSecret,
     AccountDisable = 204 "account.disable" Account additive account::DisableAccount,
     AccountEnable = 205 "account.enable" Account additive account::EnableAccount,
+    AccountEraseSubject = 206 "account.erase-subject" Account additive account::EraseSubject,
 }
 
 impl CommandType {
@@ -257,6 +261,10 @@ impl Command {
             Command::AccountRotateSecret(p) => Some(crate::ids::account_id(&p.account)),
             Command::AccountDisable(p) => Some(crate::ids::account_id(&p.account)),
             Command::AccountEnable(p) => Some(crate::ids::account_id(&p.account)),
+            // One that names nobody, or two, is refused for that and not for a missing id.
+            Command::AccountEraseSubject(p) => {
+                Some(p.subject().map_or(crate::ids::AggregateId(uuid::Uuid::nil()), |s| s.aggregate_id()))
+            }
             _ => None,
         }
     }

@@ -122,6 +122,10 @@ registry! {
         UnitTransferred: Unit { 1 => UnitTransferredV1 },
         UnitScrapped: Unit { 1 => UnitScrappedV1 },
         UnitRecalled: Unit { 1 => UnitRecalledV1 },
+        UnitStatusChanged: Unit { 1 => UnitStatusChangedV1 },
+        UnitAlarmRaised: Unit { 1 => UnitAlarmRaisedV1 },
+        UnitAlarmRepeated: Unit { 1 => UnitAlarmRepeatedV1 },
+        UnitAlarmCleared: Unit { 1 => UnitAlarmClearedV1 },
         StockReceived: Stock { 1 => StockReceivedV1 },
         StockReserved: Stock { 1 => StockReservedV1 },
         StockReservationReleased: Stock { 1 => StockReservationReleasedV1 },
@@ -210,6 +214,7 @@ registry! {
         AccountSecretRotated: Account { 1 => AccountSecretRotatedV1 },
         AccountDisabled: Account { 1 => AccountDisabledV1 },
         AccountEnabled: Account { 1 => AccountEnabledV1 },
+        SubjectErased: Account { 1 => SubjectErasedV1 },
     }
 }
 

@@ -98,12 +98,13 @@ pub(crate) fn seq_of(conn: &Connection, scope: &Scope, id: AggregateId) -> rusql
     Ok(found)
 }
 
-/// Sealed text as a reader in scope gets it: the text, or that it is sealed.
+/// Sealed text as a reader in scope gets it: the text, or that it was erased, or that it is sealed.
 pub(crate) fn shown(opener: &dyn TextOpener, key_id: Option<[u8; 16]>, bytes: Option<Vec<u8>>) -> serde_json::Value {
     let (Some(key_id), Some(bytes)) = (key_id, bytes) else { return serde_json::Value::Null };
     let sealed = Sealed::Cipher { key_id: uuid::Uuid::from_bytes(key_id), bytes };
     match opener.open(&sealed) {
         Some(text) => serde_json::Value::String(text),
+        None if opener.is_erased(&sealed) => serde_json::json!({"erased": true}),
         None => serde_json::json!({"sealed": true}),
     }
 }

@@ -86,12 +86,17 @@ impl TextOpener for Opener {
     fn open(&self, s: &mw_contract::Sealed) -> Option<String> {
         self.0.open_text(s)
     }
+
+    fn is_erased(&self, s: &mw_contract::Sealed) -> bool {
+        self.0.is_erased(s)
+    }
 }
 
 pub struct Plant {
     pub dir: tempfile::TempDir,
     pub service: Arc<CommandService>,
     pub log: Arc<MemoryLog>,
+    pub vault: Arc<Vault>,
     pub production: Handle,
     pub figures: Handle,
     pub api: Api,
@@ -202,7 +207,7 @@ impl Plant {
                 Context::Identity => (Some(identity.clone()), reader.clone() as _),
                 Context::AfterService => (Some(after_service.clone()), empty.clone() as _),
             }),
-            texts: mw_query_api::Texts::Here(Arc::new(Opener(vault))),
+            texts: mw_query_api::Texts::Here(Arc::new(Opener(vault.clone()))),
             now: Arc::new(move || clock.now()),
             ready: Arc::new(|| Ok(())),
             metrics: Arc::new(|| "# EOF\n".to_owned()),
@@ -223,7 +228,7 @@ impl Plant {
             .timeout_global(Some(Duration::from_secs(30)))
             .build()
             .into();
-        let plant = Plant { dir, service, log, production, figures, api, agent };
+        let plant = Plant { dir, service, log, vault, production, figures, api, agent };
         assert!(identity.reached(mw_contract::CommitNumber(0)).await);
         for site in ["plant-1", "plant-2"] {
             plant.put("site", site, json!({"name": site, "time_zone": "Europe/Berlin"})).await;
