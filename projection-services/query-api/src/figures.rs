@@ -246,7 +246,7 @@ pub async fn kpis(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQuer
         if let Err(p) = about.check(conn, &scope)? {
             return Ok(Err(p));
         }
-        Ok(Ok((compute(conn, &scope, &q, head.position.0)?, head)))
+        Ok(Ok((compute(conn, &scope, &q, &[], head.position.0)?, head)))
     });
     let (items, head) = found.await??;
     let items = items.into_iter().map(|i| Value::Object(i.fields)).collect();

@@ -9,7 +9,8 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::fact::{Body, Fact, load};
-use super::kpi::{hours, shown};
+use mw_figures::number::{hours, shown};
+
 use super::spans::Span;
 
 /// What is asked for.
