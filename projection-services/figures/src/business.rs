@@ -1,28 +1,48 @@
 //! Working time by the calendar that a service level agreement names: weekly hours in the zone of
 //! the calendar, without holidays.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use mw_contract::event::ticket_parts::CalendarV1;
+use serde::{Deserialize, Serialize};
 
 use crate::spans::{Span, minus, millis, union};
 
+/// A calendar as it was when a policy was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calendar {
+    zone: String,
+    /// Weekday (0 Monday), from and to in minutes from midnight.
+    hours: Vec<(u8, u16, u16)>,
+    holidays: BTreeSet<String>,
+}
+
+impl From<&CalendarV1> for Calendar {
+    fn from(c: &CalendarV1) -> Self {
+        Calendar {
+            zone: c.time_zone.as_str().to_owned(),
+            hours: c.hours.iter().map(|h| (h.weekday, h.from_minute, h.to_minute)).collect(),
+            holidays: c.holidays.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
 /// The working time in a span, as intervals in order.
-pub fn open_hours(calendar: &CalendarV1, span: Span) -> Vec<Span> {
+pub fn open_hours(calendar: &Calendar, span: Span) -> Vec<Span> {
     if span.from >= span.until {
         return Vec::new();
     }
-    let zone = TimeZone::get(calendar.time_zone.as_str()).unwrap_or(TimeZone::UTC);
+    let zone = TimeZone::get(&calendar.zone).unwrap_or(TimeZone::UTC);
     let last = day_of(span.until - 1, &zone);
     let mut day = Some(day_of(span.from, &zone));
     let mut all = Vec::new();
     while let Some(d) = day.filter(|d| *d <= last) {
         let weekday = d.weekday().to_monday_zero_offset();
-        let holiday = calendar.holidays.iter().any(|h| h.to_string() == d.to_string());
-        let open = calendar.hours.iter().filter(|h| !holiday && i16::from(h.weekday) == i16::from(weekday));
-        all.extend(open.filter_map(|h| {
-            Span::new(moment(d, h.from_minute, &zone), moment(d, h.to_minute, &zone)).within(span)
-        }));
+        let holiday = calendar.holidays.contains(&d.to_string());
+        let open = calendar.hours.iter().filter(|h| !holiday && i16::from(h.0) == i16::from(weekday));
+        all.extend(open.filter_map(|h| Span::new(moment(d, h.1, &zone), moment(d, h.2, &zone)).within(span)));
         day = d.tomorrow().ok();
     }
     union(all)
@@ -30,7 +50,7 @@ pub fn open_hours(calendar: &CalendarV1, span: Span) -> Vec<Span> {
 
 /// How much working time lies in a span without some of it, in milliseconds. Without a calendar
 /// all time is working time.
-pub fn worked(calendar: Option<&CalendarV1>, span: Span, without: &[Span]) -> i64 {
+pub fn worked(calendar: Option<&Calendar>, span: Span, without: &[Span]) -> i64 {
     let open = match calendar {
         Some(c) => open_hours(c, span),
         None => union(vec![span]),
@@ -61,13 +81,13 @@ mod tests {
         t.parse::<Instant>().unwrap().millis()
     }
 
-    fn weekdays(holidays: &[&str]) -> CalendarV1 {
-        CalendarV1 {
+    fn weekdays(holidays: &[&str]) -> Calendar {
+        Calendar::from(&CalendarV1 {
             calendar_id: Code::new("standard").unwrap(),
             time_zone: Text::new("Europe/Berlin").unwrap(),
             hours: (0..5).map(|weekday| OpenHoursV1 { weekday, from_minute: 540, to_minute: 1020 }).collect(),
             holidays: holidays.iter().map(|h| h.parse().unwrap()).collect(),
-        }
+        })
     }
 
     #[test]
@@ -92,7 +112,7 @@ mod tests {
     #[test]
     fn a_day_may_be_open_until_midnight() {
         let mut c = weekdays(&[]);
-        c.hours = (0..7).map(|weekday| OpenHoursV1 { weekday, from_minute: 0, to_minute: 1440 }).collect();
+        c.hours = (0..7).map(|weekday| (weekday, 0, 1440)).collect();
         let days = Span::new(at("2026-03-28T00:00:00Z"), at("2026-03-30T00:00:00Z"));
         assert_eq!(worked(Some(&c), days, &[]), 48 * 3_600_000);
         assert_eq!(open_hours(&c, days).len(), 1);
