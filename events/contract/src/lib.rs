@@ -9,7 +9,7 @@
 //!   encodes, decodes and upcasts them.
 //! - [`reference`](mod@reference): the documents of reference data (products, routings, catalogues …).
 //! - [`commit`]: the unit of history: one decided command with its outcome and its events.
-//! - [`decide`]: what a pure decider is given and gives back.
+//! - [`decide`]: what a pure decider is given and gives back; [`rules`]: the general rules that all of them share.
 //! - [`reply`]: what the sender hears; the table of error codes.
 //! - [`cloud`]: the CloudEvents form of a stored event.
 //!
@@ -30,6 +30,7 @@ pub mod money;
 pub mod qty;
 pub mod reference;
 pub mod reply;
+pub mod rules;
 pub mod text;
 pub mod time;
 pub mod topics;
@@ -40,6 +41,7 @@ pub use commit::{CommitHead, CommitNumber, Head, NewCommit, NewEvent, Outcome, S
 pub use enums::*;
 pub use event::{Event, EventType};
 pub use ids::*;
+pub use money::Money;
 pub use qty::{Change, Number, Percent, Qty};
 pub use reply::{ErrorCode, FieldError, Rejection, Reply, ReplyStatus, Warning};
 pub use text::{Sealed, Text};

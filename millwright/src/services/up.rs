@@ -98,7 +98,15 @@ async fn up(config: Up) -> Result<ExitCode> {
     let production =
         decider::start(Production::default(), &data, directory.clone(), bus, clock.clone(), &meters).await?;
     let bus = Some(link(&broker, "after-service").await?);
-    let after_service = decider::start(AfterService, &data, directory.clone(), bus, clock.clone(), &meters).await?;
+    let after_service = decider::start(
+        AfterService::new(Arc::new(mw_after_service::known::Nothing)),
+        &data,
+        directory.clone(),
+        bus,
+        clock.clone(),
+        &meters,
+    )
+    .await?;
     let services: [(Arc<CommandService>, Arc<SledLog>); 3] = [
         (production.service.clone(), production.log.clone()),
         (after_service.service.clone(), after_service.log.clone()),

@@ -27,7 +27,9 @@ pub fn production(args: &DecidingArgs) -> Result<ExitCode> {
 /// Runs after-service.
 pub fn after_service(args: &ServiceArgs) -> Result<ExitCode> {
     let config = config::service(args, "after-service")?;
-    run(config, &[what::ACCOUNTS], |alone, signals| serve(AfterService, alone, signals, false))
+    run(config, &[what::ACCOUNTS], |alone, signals| {
+        serve(AfterService::new(std::sync::Arc::new(mw_after_service::known::Nothing)), alone, signals, false)
+    })
 }
 
 async fn serve<D: Domain>(domain: D, alone: Arc<Alone>, mut signals: Signals, demo: bool) -> Result<Option<String>> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::detail::{movements, quality};
 use super::list::Direction;
-use super::table::{Table, Takes};
+use super::table::{Own, Table, Takes};
 use super::tables::{LINE, SITE, narrow};
 use super::{Sql, at_sites, shown};
 use crate::TextOpener;
@@ -40,7 +40,7 @@ pub static EQUIPMENT: Table = Table {
         LEFT JOIN work_order w ON w.seq = s.seq LEFT JOIN operation o ON o.seq = s.seq AND o.op = s.op",
     only: "1",
     site: "e.site",
-    account: None,
+    own: Own::NONE,
     fields: &[
         field("id", "e.id", Kind::Uuid, false),
         field("cell", "e.cell", Kind::Text, false),
@@ -119,7 +119,7 @@ pub static DOWNTIME: Table = Table {
     from: "downtime d LEFT JOIN work_order w ON w.id = d.work_order LEFT JOIN equipment e ON e.id = d.equipment",
     only: "1",
     site: "d.site",
-    account: None,
+    own: Own::NONE,
     fields: &[
         field("id", "d.id", Kind::Uuid, false),
         field("equipment_id", "d.equipment", Kind::Uuid, false),
@@ -166,7 +166,7 @@ pub static STOCK: Table = Table {
     from: "stock s",
     only: "1",
     site: "s.site",
-    account: None,
+    own: Own::NONE,
     fields: &[
         field("id", "s.id", Kind::Uuid, false),
         field("item", "s.item", Kind::Text, false),
