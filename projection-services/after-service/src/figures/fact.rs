@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use mw_contract::{
-    AccountName, AggregateId, Code, Coverage, CustomerId, LineId, ProductId, ReasonCode, ResolutionCode, ServiceMode,
+    AccountName, AggregateId, Code, Coverage, CustomerId, LineId, Number, ProductId, ReasonCode, ResolutionCode, ServiceMode,
     SiteId, SlaClock, TicketKind, WarrantyStatus,
 };
 use mw_figures::OPEN;
@@ -12,7 +12,6 @@ use mw_figures::spans::Span;
 use mw_policy::{Scope, Sites};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
-use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 /// What a technician's time was spent on.
@@ -43,7 +42,7 @@ pub struct PartCost {
     /// Of which currency.
     pub currency: String,
     /// How much.
-    pub amount: Decimal,
+    pub amount: Number,
 }
 
 /// What a fact says.
@@ -247,7 +246,11 @@ pub fn load(conn: &Connection, scope: &Scope, span: Span, only: Option<&SiteId>)
     at_sites(&mut sql, &mut values, "f.site", scope, only);
     sql.push_str(" ORDER BY f.kind, f.id, f.position");
     let mut st = conn.prepare_cached(&sql)?;
-    st.query_map(params_from_iter(values), read)?.collect()
+    let mut all: Vec<Fact> = st.query_map(params_from_iter(values), read)?.collect::<rusqlite::Result<_>>()?;
+    if scope.internal_only {
+        all.retain(|f| f.place.customer.is_none());
+    }
+    Ok(all)
 }
 
 /// What tickets say of machines that are down in a span, whatever the reader sees of the tickets.
