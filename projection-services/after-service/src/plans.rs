@@ -107,7 +107,10 @@ impl Plan {
     fn in_time(&self, due: &Due, on: Date, counter: Option<Number>) -> bool {
         let by_day = due.on.map(|d| on <= d);
         let by_counter = due.counter.zip(counter).map(|(d, c)| {
-            let more = self.counter.as_ref().map_or(Decimal::ZERO, |k| k.every.decimal() * k.tolerance.decimal() / Decimal::ONE_HUNDRED);
+            let more = self
+                .counter
+                .as_ref()
+                .map_or(Decimal::ZERO, |k| k.every.decimal() * k.tolerance.decimal() / Decimal::ONE_HUNDRED);
             c.decimal() <= d.decimal() + more
         });
         match due.cause {

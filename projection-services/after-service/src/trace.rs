@@ -190,11 +190,7 @@ impl Case {
             Event::TicketResumed(e) => *state = e.to_state,
             Event::UnitReplaced(e) => {
                 self.about(unit_id(&e.new_product_id, &e.new_serial));
-                self.replaced.push(Replaced {
-                    old_serial: e.old_serial.clone(),
-                    new_serial: e.new_serial.clone(),
-                    at,
-                });
+                self.replaced.push(Replaced { old_serial: e.old_serial.clone(), new_serial: e.new_serial.clone(), at });
             }
             Event::ReplacementOrderLinked(e) => self.replacement_orders.push(e.work_order_id),
             Event::TicketCancelled(_) => {

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use mw_contract::event::ticket_parts::CalendarV1;
 use serde::{Deserialize, Serialize};
 
-use crate::spans::{Span, minus, millis, union};
+use crate::spans::{Span, millis, minus, union};
 
 /// A calendar as it was when a policy was applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

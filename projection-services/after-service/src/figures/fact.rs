@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use mw_contract::{
-    AccountName, AggregateId, Code, Coverage, CustomerId, LineId, Number, ProductId, ReasonCode, ResolutionCode, ServiceMode,
-    SiteId, SlaClock, TicketKind, WarrantyStatus,
+    AccountName, AggregateId, Code, Coverage, CustomerId, LineId, Number, ProductId, ReasonCode, ResolutionCode,
+    ServiceMode, SiteId, SlaClock, TicketKind, WarrantyStatus,
 };
 use mw_figures::OPEN;
 use mw_figures::given::{DownSince, Known};
@@ -205,20 +205,23 @@ pub fn put(conn: &Connection, f: &Fact) -> rusqlite::Result<()> {
         return Ok(());
     }
     retract(conn, kind, &f.id, f.known.from)?;
-    let json = |v: Result<String, serde_json::Error>| v.map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)));
-    conn.prepare_cached("INSERT OR REPLACE INTO fact VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)")?.execute(params![
-        kind,
-        f.id,
-        f.position as i64,
-        f.known.from,
-        f.known.until,
-        f.span.from,
-        f.span.until,
-        f.place.site.as_ref().map(|c| c.as_str()),
-        f.place.case.as_bytes(),
-        json(serde_json::to_string(&f.place))?,
-        json(serde_json::to_string(&f.body))?,
-    ])?;
+    let json =
+        |v: Result<String, serde_json::Error>| v.map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)));
+    conn.prepare_cached("INSERT OR REPLACE INTO fact VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)")?.execute(
+        params![
+            kind,
+            f.id,
+            f.position as i64,
+            f.known.from,
+            f.known.until,
+            f.span.from,
+            f.span.until,
+            f.place.site.as_ref().map(|c| c.as_str()),
+            f.place.case.as_bytes(),
+            json(serde_json::to_string(&f.place))?,
+            json(serde_json::to_string(&f.body))?,
+        ],
+    )?;
     Ok(())
 }
 

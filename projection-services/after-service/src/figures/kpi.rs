@@ -150,9 +150,7 @@ pub fn figure(name: &str, s: &Sums, capacity: Decimal) -> Figure {
         "sla_update_reopened" => clock(s, again, SlaClock::Update),
         "time_to_resolve_net_h" => mean(s.times(E::Net)),
         "time_to_resolve_gross_h" => mean(s.times(E::Gross)),
-        "first_time_fix_rate" => {
-            ratio(s.total(E::Fixed), s.total(E::Visited)).with("window_days", json!(FIX_DAYS))
-        }
+        "first_time_fix_rate" => ratio(s.total(E::Fixed), s.total(E::Visited)).with("window_days", json!(FIX_DAYS)),
         "reopen_rate" => ratio(s.total(E::Reopened), s.total(E::Closed)),
         "no_fault_found_rate" => ratio(s.total(E::NoFault), s.total(E::Resolved)),
         "technician_utilisation" => of_people(s, s.total(E::Work) + s.total(E::Travel)),

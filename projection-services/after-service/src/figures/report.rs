@@ -133,7 +133,8 @@ fn note_changes(
 ) {
     let mut later: BTreeSet<i64> = facts.times().into_iter().filter(|t| *t > final_at).collect();
     if let Subject::Person(who) = subject {
-        let told = scene.given.attendance.iter().filter(|a| a.account == *who).flat_map(|a| [a.known.from, a.known.until]);
+        let told =
+            scene.given.attendance.iter().filter(|a| a.account == *who).flat_map(|a| [a.known.from, a.known.until]);
         later.extend(told.filter(|t| *t > final_at && *t != OPEN));
     }
     if later.is_empty() {

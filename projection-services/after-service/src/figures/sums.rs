@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::ToSpan;
-use mw_contract::{AccountName, AggregateId, Coverage, ReasonCode, ResolutionCode, SiteId, SlaClock, TicketKind, WarrantyStatus};
+use mw_contract::{
+    AccountName, AggregateId, Coverage, ReasonCode, ResolutionCode, SiteId, SlaClock, TicketKind, WarrantyStatus,
+};
 use mw_figures::OPEN;
 use mw_figures::given::{Attendance, Production, Unit, UnitPart};
 use mw_figures::question::{Group, Key, Question};
@@ -283,7 +285,9 @@ impl Scene<'_> {
 
     fn cycles(&self, facts: &[&Fact], all: &mut Groups) {
         for f in facts {
-            let Body::Cycle { cycle, end, net, visits, clocks, rating, effort, symptom, .. } = &f.body else { continue };
+            let Body::Cycle { cycle, end, net, visits, clocks, rating, effort, symptom, .. } = &f.body else {
+                continue;
+            };
             let Some(key) = self.key(&f.place) else { continue };
             self.open(f, *effort, &key, all);
             let (Some(end), ended) = (end, f.span.until - 1) else { continue };
@@ -414,7 +418,11 @@ impl Scene<'_> {
                 }
                 Body::Parts { costs } if self.holds(&f.place, f.span.from) => {
                     for c in costs.iter().filter(|c| c.coverage == Coverage::Warranty) {
-                        all.entry(key.clone()).or_default().add_of(Element::WarrantyCost, c.currency.clone(), c.amount.decimal());
+                        all.entry(key.clone()).or_default().add_of(
+                            Element::WarrantyCost,
+                            c.currency.clone(),
+                            c.amount.decimal(),
+                        );
                     }
                 }
                 _ => {}

@@ -148,7 +148,9 @@ fn sold(
     now: impl FnOnce(Option<Span>) -> Option<Span>,
 ) -> rusqlite::Result<()> {
     let before = tx
-        .prepare_cached("SELECT started_at, ended_at FROM sold_unit WHERE part = ?1 AND id = ?2 AND superseded_at = ?3")?
+        .prepare_cached(
+            "SELECT started_at, ended_at FROM sold_unit WHERE part = ?1 AND id = ?2 AND superseded_at = ?3",
+        )?
         .query_row(params![part, unit.as_bytes(), OPEN], |r| Ok(Span::new(r.get(0)?, r.get(1)?)))
         .optional()?;
     let Some(span) = now(before).filter(|s| Some(*s) != before) else { return Ok(()) };

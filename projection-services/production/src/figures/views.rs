@@ -589,8 +589,7 @@ fn reference(tx: &Connection, event: &Event, w: When<'_>) -> Result<(), ApplyErr
             | ReferenceKind::ShiftCalendar
     ) || (kind == ReferenceKind::Catalogue && code.as_str() == TEAM);
     if kept {
-        let version =
-            fact::Version { put_at: w.at(), recorded: w.meta.recorded_at.millis(), retired, doc };
+        let version = fact::Version { put_at: w.at(), recorded: w.meta.recorded_at.millis(), retired, doc };
         mw_figures::documents::put(tx, kind, code.as_str(), w.meta.position.0, &version)?;
     }
     Ok(())
