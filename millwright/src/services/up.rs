@@ -10,7 +10,7 @@ use mw_contract::Context;
 use mw_identity::Login;
 use mw_log::{EventLog, LocalReader, LogReader, SledLog};
 use mw_production::Production;
-use mw_query_api::{Api, ApiConfig, Models, Texts};
+use mw_query_api::{Api, ApiConfig, Models, Texts, Vaults};
 use mw_runtime::{BusinessClock, Clock, CommandService};
 use tokio::sync::watch;
 
@@ -139,8 +139,19 @@ async fn up(config: Up) -> Result<ExitCode> {
     // The broker is in this process, so it is there for as long as this runs.
     let there = watch::channel(true);
     let topics = state::start(&data.path("views"), &views, link(&broker, "projections").await?, there.1);
-    let api =
-        start_api(&config, &data, &identity.login, &services, &production, &views, &managers, &clock, &meters, &tls)?;
+    let api = start_api(
+        &config,
+        &data,
+        &identity.login,
+        &services,
+        &production,
+        &after_service,
+        &views,
+        &managers,
+        &clock,
+        &meters,
+        &tls,
+    )?;
 
     let control = control::Control {
         services: services.to_vec(),
@@ -209,6 +220,7 @@ fn start_api(
     login: &Arc<Login>,
     services: &[(Arc<CommandService>, Arc<SledLog>); 3],
     production: &Running,
+    after_service: &Running,
     views: &Views,
     managers: &Processes,
     clock: &Arc<BusinessClock>,
@@ -241,7 +253,10 @@ fn start_api(
             copy: None,
         }),
         models,
-        texts: Texts::Here(Arc::new(Opener(production.vault.clone()))),
+        texts: Vaults::new([
+            (Context::Production, Texts::Here(Arc::new(Opener(production.vault.clone())))),
+            (Context::AfterService, Texts::Here(Arc::new(Opener(after_service.vault.clone())))),
+        ]),
         now: Arc::new(move || clock.now()),
         ready,
         metrics: Arc::new(move || text.text()),

@@ -25,6 +25,10 @@ const REPORTS: &[&str] = &[
     "work-order.register-unit",
     "work-order.record-consumption",
     "work-order.record-inspection",
+    "ticket.log-work",
+    "ticket.consume-parts",
+    "ticket.pause-work",
+    "ticket.record-reading",
 ];
 
 /// Makes the tables. A dismissal is kept apart too: it is production's, and the item may be of
@@ -49,7 +53,8 @@ pub fn create_indexes(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch("CREATE INDEX inbox_state ON inbox (state, recorded_at, command_id)")
 }
 
-/// Writes what a commit means for the inbox. `ended` tells when a completed or closed order ended.
+/// Writes what a commit means for the inbox. `ended` tells when a completed or closed order,
+/// or a closed ticket, ended.
 pub fn commit(
     tx: &Connection,
     commit: &StoredCommit,

@@ -8,6 +8,7 @@
 //! - [`columns`]: how values of lists are stored, shown and sorted.
 //! - [`read`]: the queries: pages of any list, histories, outcomes. Each takes the caller's scope and
 //!   puts it into its SQL.
+//! - [`rows`]: rows that are written only where they differ.
 //! - [`views`]: [`TrailViews`], the read model of a context that has no other.
 //!
 //! The rows follow from history alone. Nothing here reads a clock, a socket or the log.
@@ -15,6 +16,7 @@
 pub mod columns;
 pub mod inbox;
 pub mod read;
+pub mod rows;
 pub mod trail;
 pub mod views;
 pub mod words;

@@ -3,7 +3,6 @@
 //! A map of this crate, in reading order:
 //!
 //! - [`spans`]: arithmetic of intervals. [`calendar`]: days, weeks, months and shifts of a site.
-//!   [`business`]: working time by the calendar of a service level agreement.
 //! - [`documents`]: every version of the reference data that figures need.
 //! - [`question`]: what is asked, how it is grouped, and how an item of the answer looks.
 //! - [`number`]: ratios, medians, and how numbers are written.
@@ -11,7 +10,6 @@
 //!
 //! The contexts' own crates know their facts and formulas. Nothing here reads a clock or a socket.
 
-pub mod business;
 pub mod calendar;
 pub mod documents;
 pub mod given;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mw_after_service_views::AfterServiceViews;
 use mw_contract::{Context, Head};
 use mw_log::LogReader;
 use mw_production_views::{FigureViews, ProductionViews, TrailViews};
@@ -123,7 +124,7 @@ pub struct Models {
     pub figures: Arc<Model>,
     /// The trail of accounts, outcomes.
     pub identity: Arc<Model>,
-    /// Outcomes of after-service.
+    /// Tickets, their trail, outcomes.
     pub after_service: Arc<Model>,
 }
 
@@ -135,12 +136,11 @@ impl Models {
             let (handle, log) = of(context, name);
             Model::new(dir, name, schema, handle, log)
         };
-        let trail = |context: Context| model(context, context.as_str(), TrailViews::SCHEMA);
         Models {
             production: model(Context::Production, ProductionViews::NAME, ProductionViews::SCHEMA),
             figures: model(Context::Production, FigureViews::NAME, FigureViews::SCHEMA),
-            identity: trail(Context::Identity),
-            after_service: trail(Context::AfterService),
+            identity: model(Context::Identity, Context::Identity.as_str(), TrailViews::SCHEMA),
+            after_service: model(Context::AfterService, AfterServiceViews::NAME, AfterServiceViews::SCHEMA),
         }
     }
 

@@ -122,6 +122,7 @@ fn schemas() -> Value {
             },
         }),
     );
+    crate::ticket_schemas::add(&mut all);
     all.insert("BoardCard".into(), row(CARDS.fields));
     let columns = json!({"type": "array", "items": {
         "type": "object", "required": ["state", "count"],
@@ -309,7 +310,8 @@ fn figures(of: &str) -> Value {
     })
 }
 
-fn page(of: &str) -> Value {
+/// A page of rows.
+pub(crate) fn page(of: &str) -> Value {
     json!({
         "type": "object", "required": ["items", "next", "position"],
         "properties": {

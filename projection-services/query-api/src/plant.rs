@@ -100,7 +100,7 @@ async fn answered<T: Send + 'static>(
     past: Option<&Past>,
     question: impl Fn(&Connection, &dyn TextOpener) -> rusqlite::Result<T> + Clone + Send + 'static,
 ) -> Result<(T, Position), Problem> {
-    let mut texts = state.texts.session();
+    let mut texts = state.texts.session(Context::Production);
     loop {
         let (question, opener) = (question.clone(), texts.opener());
         let found = match past {

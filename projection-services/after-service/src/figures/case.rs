@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mw_contract::event::ticket::*;
-use mw_contract::event::ticket_parts::PolicyV1;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD as B64;
+use mw_calendar::BusinessCalendar;
+use mw_contract::event::ticket_parts::{CalendarV1, PolicyV1};
 use mw_contract::ids::unit_id;
 use mw_contract::*;
 use mw_figures::OPEN;
-use mw_figures::business::{Calendar, worked};
-use mw_figures::spans::Span;
+use mw_figures::spans::{Span, millis, minus, union};
 use serde::{Deserialize, Serialize};
 
 use super::fact::{Activity, Body, End, Place};
@@ -52,7 +54,8 @@ pub struct Case {
     pub cycle: u16,
     started: i64,
     ended: Option<(i64, End)>,
-    calendar: Option<Calendar>,
+    /// The calendar of its policy: the bytes that events keep it in.
+    calendar: Option<String>,
     assignment_answers: bool,
     approval_pauses: bool,
     paused: Vec<Span>,
@@ -72,6 +75,13 @@ pub struct Case {
 }
 
 const DAY_MS: i64 = 86_400_000;
+
+fn read(text: &str) -> Option<BusinessCalendar> {
+    let bytes = B64.decode(text).ok()?;
+    let (calendar, _): (CalendarV1, usize) =
+        bincode::decode_from_slice(&bytes, bincode::config::standard()).ok()?;
+    Some(BusinessCalendar::from_stored(&calendar))
+}
 
 impl Case {
     /// A new ticket.
@@ -127,9 +137,22 @@ impl Case {
     }
 
     fn policy(&mut self, p: &PolicyV1) {
-        self.calendar = Some(Calendar::from(&p.calendar));
+        self.calendar = bincode::encode_to_vec(&p.calendar, bincode::config::standard()).ok().map(|b| B64.encode(b));
         self.assignment_answers = p.response_by_assignment;
         self.approval_pauses = p.approval_pauses;
+    }
+
+    /// How much working time lies in a span without some of it. Without a calendar all time is
+    /// working time.
+    fn worked(&self, span: Span, without: &[Span]) -> i64 {
+        let parts = minus(&[span], &union(without.to_vec()));
+        match self.calendar.as_deref().and_then(read) {
+            Some(c) => {
+                let one = |p: &Span| c.between(Instant::clamped(p.from), Instant::clamped(p.until)) * 1000;
+                parts.iter().map(one).sum()
+            }
+            None => millis(&parts),
+        }
     }
 
     fn pause(&mut self, at: i64) {
@@ -327,7 +350,7 @@ impl Case {
         let until = self.ended.map_or(OPEN, |(at, _)| at.max(self.started) + 1);
         let net = match self.ended {
             Some((at, End::Resolved(_))) => {
-                Some(worked(self.calendar.as_ref(), Span::new(self.started, at.max(self.started)), &self.paused))
+                Some(self.worked(Span::new(self.started, at.max(self.started)), &self.paused))
             }
             _ => None,
         };
@@ -348,7 +371,7 @@ impl Case {
     /// How long the customer waited for an answer.
     pub fn response(&self) -> Option<(i64, Body)> {
         let at = self.answered?;
-        let after = worked(self.calendar.as_ref(), Span::new(self.opened, at), &[]);
+        let after = self.worked(Span::new(self.opened, at), &[]);
         Some((at, Body::Response { after }))
     }
 

@@ -98,6 +98,8 @@ pub enum Takes {
     Day(&'static str),
     /// `true` or `false`: whether the expression holds.
     Flag,
+    /// Free text that stands somewhere in the expression, which is in small letters.
+    Contains,
 }
 
 /// A filter with its values, checked.
@@ -178,7 +180,7 @@ impl Narrow {
     /// What is wrong with them.
     pub fn read(&'static self, text: &str) -> Result<Narrowed, BadValue> {
         let bad = |message: String| BadValue { parameter: self.name.to_owned(), message, allowed: self.allowed() };
-        let single = matches!(self.takes, Takes::From | Takes::To | Takes::Day(_) | Takes::Flag);
+        let single = matches!(self.takes, Takes::From | Takes::To | Takes::Day(_) | Takes::Flag | Takes::Contains);
         let parts: Vec<&str> = if single { vec![text.trim()] } else { text.split(',').map(str::trim).collect() };
         let one = |s: &str| -> Result<Value, BadValue> {
             let unknown = || bad(format!("{s:?} is not one of its values"));
@@ -189,6 +191,8 @@ impl Narrow {
                     code.map(|c| Value::Text(c.to_string())).map_err(|_| bad(format!("{s:?} is not a code")))
                 }
                 Takes::Texts => Ok(Value::Text(s.to_owned())),
+                Takes::Contains if s.chars().count() > 100 => Err(bad("is longer than 100 characters".into())),
+                Takes::Contains => Ok(Value::Text(s.to_lowercase())),
                 Takes::From | Takes::To => match s.parse::<Instant>() {
                     Ok(t) => Ok(Value::Integer(t.millis())),
                     Err(e) => Err(bad(format!("{s:?} is {e}"))),
@@ -232,6 +236,10 @@ impl Narrowed {
             (Takes::To, Some(v)) => {
                 let place = sql.bind(v.clone());
                 sql.push(&format!("{} <= {place}", f.sql));
+            }
+            (Takes::Contains, Some(v)) => {
+                let place = sql.bind(v.clone());
+                sql.push(&format!("instr({}, {place}) > 0", f.sql));
             }
             (Takes::Flag, Some(v)) => {
                 let wanted = i64::from(matches!(v, Value::Integer(1)));

@@ -134,6 +134,13 @@ pub static QUEUE: Table = Table {
     key: &["o.seq", "o.op"],
 };
 
+/// The time zone of every site.
+pub fn zones(conn: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
+    conn.prepare_cached("SELECT code, COALESCE(zone, 'UTC') FROM place WHERE kind = 'site'")?
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect()
+}
+
 /// The line of a cell that the scope holds; `None` when there is no such cell for it.
 pub fn line_of_cell(conn: &Connection, scope: &Scope, cell: &str) -> rusqlite::Result<Option<Value>> {
     let mut sql = Sql::new("SELECT c.line FROM place c WHERE c.kind = 'cell' AND c.code = ?1");
