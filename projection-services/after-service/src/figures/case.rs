@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mw_contract::event::ticket::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as B64;
 use mw_calendar::BusinessCalendar;
+use mw_contract::event::ticket::*;
 use mw_contract::event::ticket_parts::{CalendarV1, PolicyV1};
 use mw_contract::ids::unit_id;
 use mw_contract::*;
@@ -78,8 +78,7 @@ const DAY_MS: i64 = 86_400_000;
 
 fn read(text: &str) -> Option<BusinessCalendar> {
     let bytes = B64.decode(text).ok()?;
-    let (calendar, _): (CalendarV1, usize) =
-        bincode::decode_from_slice(&bytes, bincode::config::standard()).ok()?;
+    let (calendar, _): (CalendarV1, usize) = bincode::decode_from_slice(&bytes, bincode::config::standard()).ok()?;
     Some(BusinessCalendar::from_stored(&calendar))
 }
 

@@ -24,6 +24,9 @@ pub enum Fault {
     Cause,
 }
 
+/// Every kind of after-service by its name in the path.
+pub const KINDS: [(&str, Fault); 2] = [("fault-symptom", Fault::Symptom), ("fault-cause", Fault::Cause)];
+
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Query {

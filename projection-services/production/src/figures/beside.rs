@@ -238,6 +238,16 @@ fn machines(conn: &Connection) -> rusqlite::Result<BTreeMap<AggregateId, Machine
     Ok(all)
 }
 
+/// The cell of a machine; `None` for what is none.
+///
+/// # Errors
+/// SQLite's.
+pub fn cell_of(conn: &Connection, machine: AggregateId) -> rusqlite::Result<Option<String>> {
+    conn.prepare_cached("SELECT cell FROM machine WHERE id = ?1")?
+        .query_row([machine.as_bytes()], |r| r.get(0))
+        .optional()
+}
+
 fn id_of(r: &Row<'_>, at: usize) -> rusqlite::Result<AggregateId> {
     Ok(AggregateId(uuid::Uuid::from_bytes(r.get(at)?)))
 }
