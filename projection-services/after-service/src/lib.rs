@@ -9,14 +9,21 @@
 //! - [`business`]: business time inside SQL.
 //! - [`views`]: the projection, [`AfterServiceViews`].
 //! - [`read`]: the queries. Each takes the caller's scope and puts it into its SQL.
+//! - [`figures`]: KPIs K-21 to K-34 and the paretos of faults, with a projection and a file of their
+//!   own, in which [`plans`], [`parts_usage`] and [`trace`] keep their rows too.
 //!
 //! The rows follow from history alone. What depends on the clock is counted when somebody asks.
 
 pub mod business;
 pub mod columns;
+pub mod figures;
+pub mod parts_usage;
+pub mod plans;
 pub mod read;
 pub mod seal;
 pub mod ticket;
+pub mod trace;
 pub mod views;
 
+pub use figures::ServiceFigureViews;
 pub use views::AfterServiceViews;

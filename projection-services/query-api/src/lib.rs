@@ -10,7 +10,8 @@
 //! - [`models`]: the read models behind the queries: connections, waiting for a position.
 //! - [`texts`]: sealed text for readers in scope, opened here or in another process.
 //! - [`work_orders`], [`lists`], [`boards`], [`inbox`], [`figures`], [`plant`], [`commands`], [`audit`], [`token`],
-//!   [`ops`], [`docs`]: the handlers. [`tickets`], [`service`], [`my`]: those of after-service.
+//!   [`ops`], [`docs`]: the handlers. [`tickets`], [`service`], [`maintenance`], [`my`]: those of
+//!   after-service.
 //! - [`trail`]: the history of one thing.
 //! - [`past`]: documents as they were, and what changed between two versions.
 //! - [`openapi`]: the API's description of itself. [`asyncapi`]: that of MQTT.
@@ -31,6 +32,7 @@ pub mod health;
 pub mod identity;
 pub mod inbox;
 pub mod lists;
+pub mod maintenance;
 pub mod metrics;
 pub mod models;
 pub mod my;

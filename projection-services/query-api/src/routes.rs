@@ -3,6 +3,8 @@
 
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
+use mw_after_service_views::parts_usage::PARTS_USAGE;
+use mw_after_service_views::plans::PLANS;
 use mw_after_service_views::read::backlog::BACKLOG;
 use mw_after_service_views::read::board::TICKET_CARDS;
 use mw_after_service_views::read::lists::{AT_RISK_CLOCKS, CUSTOMERS_TICKETS, TICKETS};
@@ -16,7 +18,7 @@ use mw_production_views::read::tables::{INBOX, QUALITY, QUEUE, SCHEDULE, SHORTAG
 use crate::problem::Problem;
 use crate::server::State;
 use crate::{asyncapi, audit, boards, commands, docs, figures, inbox, lists, openapi, ops, plant, token, work_orders};
-use crate::{my, service, tickets};
+use crate::{maintenance, my, service, tickets};
 
 /// A parameter of a query string.
 pub struct Param {
@@ -278,7 +280,7 @@ pub const ROUTES: &[Route] = &[
     Route {
         method: "get",
         path: "/v1/units/{serial}/trace",
-        summary: "A unit with the order, the work and the components behind it",
+        summary: "A unit with the order, the work and the components behind it, its tickets and its siblings",
         secured: true,
         params: named_unit,
         answer: Some("Trace"),
@@ -287,7 +289,7 @@ pub const ROUTES: &[Route] = &[
     Route {
         method: "get",
         path: "/v1/where-used/{serial-or-lot}",
-        summary: "The units that a component's serial number or lot is or was in, and the orders that handled it",
+        summary: "The units that a component's serial number or lot is or was in with their tickets, and the orders that handled it",
         secured: true,
         params: used,
         answer: Some("WhereUsed"),
@@ -403,8 +405,26 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: "get",
+        path: "/v1/maintenance-plans",
+        summary: "Maintenance plans: what their counters show, and when they will be due",
+        secured: true,
+        params: || of(&PLANS),
+        answer: Some("MaintenancePlanPage"),
+        handler: || get(maintenance::plans),
+    },
+    Route {
+        method: "get",
+        path: "/v1/parts-usage",
+        summary: "Parts that tickets used: cost, coverage, and what has yet to come back",
+        secured: true,
+        params: || of(&PARTS_USAGE),
+        answer: Some("PartUsagePage"),
+        handler: || get(maintenance::parts),
+    },
+    Route {
+        method: "get",
         path: "/v1/kpis",
-        summary: "KPIs K-01 to K-18 of an interval",
+        summary: "KPIs K-01 to K-34 of an interval",
         secured: true,
         params: || of_figures(figures::KPI_PARAMS),
         answer: Some("Kpis"),

@@ -1,5 +1,7 @@
 //! The schemas of what after-service shows, for the API's description of itself.
 
+use mw_after_service_views::parts_usage::PARTS_USAGE;
+use mw_after_service_views::plans::PLANS;
 use mw_after_service_views::read::board::TICKET_CARDS;
 use mw_after_service_views::read::lists::{AT_RISK_CLOCKS, CUSTOMERS_TICKETS, TICKETS};
 use mw_after_service_views::read::queue::DAY_PLAN;
@@ -30,6 +32,12 @@ pub fn add(all: &mut Map<String, Value>) {
         all.insert(format!("{name}Row"), row(table.fields));
         all.insert(format!("{name}Page"), page(&format!("{name}Row")));
     }
+    all.insert("PartUsageRow".into(), row(PARTS_USAGE.fields));
+    all.insert("PartUsagePage".into(), page("PartUsageRow"));
+    all.insert("MaintenancePlanRow".into(), row(PLANS.fields));
+    let mut plans = page("MaintenancePlanRow");
+    plans["properties"]["positions"] = json!({"type": "object", "additionalProperties": {"type": "integer"}});
+    all.insert("MaintenancePlanPage".into(), plans);
     all.insert("CustomersTicketRow".into(), row(CUSTOMERS_TICKETS.fields));
     all.insert("MyUnitRow".into(), row(MY_UNITS.fields));
     all.insert("MyUnitPage".into(), joined("MyUnitRow"));

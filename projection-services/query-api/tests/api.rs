@@ -20,6 +20,7 @@ macro_rules! asking {
 }
 
 mod figures;
+mod joint;
 mod orders;
 mod tickets;
 mod units;

@@ -4,6 +4,7 @@
 //! - [`list`]: pages of work orders. [`filter`]: what a list can be narrowed by.
 //! - [`detail`]: one work order. [`events`]: its history (RM-19).
 //! - [`table`]: pages of any other list; [`tables`]: those lists. [`board`]: orders by state (RM-02).
+//! - [`plant`]: machines, stock and units. [`siblings`]: units that have something in common.
 //! - [`outcome`]: what became of a command. [`audit`]: where in the log the asked-for events are.
 
 pub mod board;
@@ -12,6 +13,7 @@ pub mod events;
 pub mod filter;
 pub mod list;
 pub mod plant;
+pub mod siblings;
 pub mod state;
 pub mod tables;
 

@@ -28,6 +28,10 @@ pub fn qty(s: &str) -> Qty {
     s.parse().unwrap()
 }
 
+pub fn entity_of(n: u128) -> EntityId {
+    EntityId(Uuid::from_u128(n))
+}
+
 /// One stream of history.
 pub struct Stream {
     pub id: AggregateId,

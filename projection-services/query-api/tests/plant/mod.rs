@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mw_after_service_views::AfterServiceViews;
+use mw_after_service_views::{AfterServiceViews, ServiceFigureViews};
 use mw_contract::{AccountName, Context, Instant, Reply, ReplyStatus, Role, SiteId};
 use mw_log::{EventLog, LocalReader, MemoryLog, Vault};
 use mw_policy::Account;
@@ -108,6 +108,7 @@ pub struct Plant {
     pub service_log: Arc<MemoryLog>,
     pub service_vault: Arc<Vault>,
     pub after_service: Handle,
+    pub service_figures: Handle,
     pub clock: Arc<BusinessClock>,
     pub production: Handle,
     pub figures: Handle,
@@ -167,6 +168,10 @@ pub fn follow_tickets(dir: &Path, log: &Arc<MemoryLog>) -> Handle {
     follow_with(dir, log, Arc::new(|| Box::new(AfterServiceViews::new())))
 }
 
+pub fn follow_service_figures(dir: &Path, log: &Arc<MemoryLog>) -> Handle {
+    follow_with(dir, log, Arc::new(|| Box::new(ServiceFigureViews::new())))
+}
+
 fn follow_with(dir: &Path, log: &Arc<MemoryLog>, factory: Factory) -> Handle {
     let reader = Arc::new(LocalReader(log.clone() as Arc<dyn EventLog>));
     let (handle, s) = service(dir, factory, reader);
@@ -207,6 +212,7 @@ impl Plant {
         let service_log = Arc::new(MemoryLog::new(Context::AfterService));
         let service_vault = Arc::new(Vault::open(&dir.path().join("service-vault")).unwrap());
         let after_service = follow_tickets(&views, &service_log);
+        let service_figures = follow_service_figures(&views, &service_log);
         let tickets = Arc::new(LocalReader(service_log.clone() as Arc<dyn EventLog>));
         let config = ApiConfig {
             addr: "127.0.0.1:0".parse().unwrap(),
@@ -218,7 +224,10 @@ impl Plant {
                     (Some(handle.clone()), Arc::new(LocalReader(log.clone() as Arc<dyn EventLog>)) as _)
                 }
                 Context::Identity => (Some(identity.clone()), reader.clone() as _),
-                Context::AfterService => (Some(after_service.clone()), tickets.clone() as _),
+                Context::AfterService => {
+                    let handle = if name == ServiceFigureViews::NAME { &service_figures } else { &after_service };
+                    (Some(handle.clone()), tickets.clone() as _)
+                }
             }),
             texts: Vaults::new([
                 (Context::Production, Texts::Here(Arc::new(Opener(vault.clone())))),
@@ -255,6 +264,7 @@ impl Plant {
             service_log,
             service_vault,
             after_service,
+            service_figures,
             clock,
             production,
             figures,
@@ -311,6 +321,7 @@ impl Plant {
         assert!(self.production.reached(self.log.head().commit).await);
         assert!(self.figures.reached(self.log.head().commit).await);
         assert!(self.after_service.reached(self.service_log.head().commit).await);
+        assert!(self.service_figures.reached(self.service_log.head().commit).await);
     }
 
     /// The position of the last event.
