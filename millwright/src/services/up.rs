@@ -9,6 +9,7 @@ use mw_broker::Broker;
 use mw_contract::Context;
 use mw_identity::Login;
 use mw_log::{EventLog, LocalReader, LogReader, SledLog};
+use mw_processes::Followed;
 use mw_production::Production;
 use mw_query_api::{Api, ApiConfig, Models, Texts};
 use mw_runtime::{BusinessClock, Clock, CommandService};
@@ -61,7 +62,7 @@ async fn play(
     data: &Data,
 ) -> Result<()> {
     let settled = async || {
-        managers.handle.settled(production.log.head().commit).await;
+        managers.handle.settled(Context::Production, production.log.head().commit).await;
     };
     let played = demo::play::play(&production.service, clock, then.start, settled).await?;
     clock.set_rate(then.rate);
@@ -122,8 +123,8 @@ async fn up(config: Up) -> Result<ExitCode> {
     }
     let (stop, stopped) = watch::channel(false);
     let bus = link(&broker, "processes").await?;
-    let managers =
-        processes::start(&data.path("processes"), reader(&production.log), bus, clock.clone(), &stopped, &meters);
+    let followed = [&production.log, &after_service.log].map(|log| Followed { reader: reader(log), bus: bus.clone() });
+    let managers = processes::start(&data.path("processes"), followed.into(), clock.clone(), &stopped, &meters);
     if history {
         play(&production, &managers, &clock, then, &data).await?;
     }
