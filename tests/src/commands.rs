@@ -121,7 +121,11 @@ impl Commands {
     /// The topic for commands of this type.
     pub fn topic(&self, command: &Value) -> String {
         let kind = command["type"].as_str().unwrap_or_default();
-        let context = if kind.starts_with("account.") { "identity" } else { "production" };
+        let context = match kind.split('.').next() {
+            Some("account") => "identity",
+            Some("ticket" | "maintenance-plan") => "after-service",
+            _ => "production",
+        };
         format!("mw/v1/{SITE}/cmd/{}/{context}", self.account)
     }
 

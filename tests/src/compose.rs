@@ -119,6 +119,13 @@ impl Stack {
         id
     }
 
+    /// The id of a service's container that was stopped.
+    pub fn stopped(&self, service: &str) -> String {
+        let id = must(&mut self.compose(&["ps", "-a", "-q", service]));
+        assert!(!id.is_empty(), "{service} has no container");
+        id
+    }
+
     /// Runs the program inside a service's container.
     pub fn exec(&self, service: &str, args: &[&str]) -> Command {
         self.exec_with(service, args, &[])

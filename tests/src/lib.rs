@@ -9,6 +9,7 @@
 //! - [`mqtt`]: a client that shows every packet and does nothing on its own.
 //! - [`Commands`]: a client that sends commands and knows what was acknowledged.
 //! - [`story`]: the commands of an order's life.
+//! - [`service`]: the people of the service department, and the commands of a ticket's life.
 //! - [`history`]: `millwright replay`, read.
 
 pub mod commands;
@@ -19,6 +20,7 @@ pub mod load;
 pub mod mosquitto;
 pub mod mqtt;
 pub mod process;
+pub mod service;
 pub mod story;
 pub mod system;
 

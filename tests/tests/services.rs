@@ -406,3 +406,12 @@ fn golden_12_what_was_built_in_stays_known_when_a_part_is_swapped_in_the_field()
         }
     }
 }
+
+#[test]
+fn each_department_goes_on_while_the_other_is_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut system = demo(dir.path());
+    let (stop, start) = (System::stop_service as fn(&mut System, &'static str), System::start_service);
+    mw_blackbox::service::each_without_the_other(&mut system, Duration::from_secs(5), stop, start);
+    assert_eq!(system.terminate().0, Some(0));
+}

@@ -185,6 +185,27 @@ fn the_stack_survives_what_happens_to_containers() {
     assert_eq!(verified.code, Some(0), "{verified:?}");
 }
 
+/// `MILLWRIGHT_DOWN_SECONDS`: how long each department is down; the long form is 600.
+#[test]
+fn each_department_goes_on_while_the_other_is_down() {
+    if !ready() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let seconds = std::env::var("MILLWRIGHT_DOWN_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(15);
+    let mut system = System::demo_as(Mode::Compose, dir.path(), &["--rate-limit", "0"]);
+    let down = |system: &mut System, service: &'static str| {
+        let stack = system.stack().expect("containers");
+        docker(&["stop", "-t", "10", &stack.id(service)]);
+    };
+    let up = |system: &mut System, service: &'static str| {
+        let stack = system.stack().expect("containers");
+        docker(&["start", &stack.stopped(service)]);
+        stack.wait_ready(service);
+    };
+    mw_blackbox::service::each_without_the_other(&mut system, Duration::from_secs(seconds), down, up);
+}
+
 #[test]
 fn containers_have_no_more_than_they_need() {
     if !ready() {

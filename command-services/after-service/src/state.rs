@@ -296,6 +296,8 @@ pub struct ReturnedPart {
     pub serial: Option<Text<60>>,
     /// In which state.
     pub condition: MaterialCondition,
+    /// It was never used: it leaves a reservation.
+    pub unused: bool,
 }
 
 /// A quote.

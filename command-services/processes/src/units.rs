@@ -1,7 +1,7 @@
 //! What several managers know of produced units. Kept before a manager sees the event, from the log of
 //! production alone.
 
-use mw_contract::{AggregateId, AggregateKind, Date, Event, Instant, UnitResult, UnitStatus};
+use mw_contract::{AggregateId, AggregateKind, Event, Instant, UnitResult, UnitStatus};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::manager::Cx;
@@ -18,7 +18,7 @@ CREATE TABLE unit (
     status TEXT NOT NULL,
     customer TEXT,
     owned_since INTEGER,
-    warranty_end TEXT,
+    before_repair TEXT,
     produced_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX unit_free ON unit (product, site) WHERE status = 'in_stock' AND good = 1;
@@ -27,31 +27,34 @@ CREATE INDEX unit_free ON unit (product, site) WHERE status = 'in_stock' AND goo
 /// A unit.
 #[derive(Clone, Debug)]
 pub struct Unit {
+    /// Its serial number.
+    pub serial: String,
+    /// Its product.
+    pub product: String,
     /// Is it in stock, with a customer, or gone?
     pub status: UnitStatus,
-    /// Was it made good?
-    pub good: bool,
+    /// What it was before it came in for repair.
+    pub before_repair: Option<UnitStatus>,
     /// Whose it is.
     pub customer: Option<String>,
     /// Since when.
     pub owned_since: Option<Instant>,
-    /// The last day of its warranty, where one runs.
-    pub warranty_end: Option<Date>,
 }
 
 /// The unit of that id.
 pub fn unit(tx: &Connection, id: AggregateId) -> rusqlite::Result<Option<Unit>> {
-    let found: Option<(String, bool, Option<String>, Option<i64>, Option<String>)> = tx
-        .prepare_cached("SELECT status, good, customer, owned_since, warranty_end FROM unit WHERE id = ?1")?
-        .query_row([id.to_string()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)))
+    let found: Option<(String, String, String, Option<String>, Option<String>, Option<i64>)> = tx
+        .prepare_cached("SELECT serial, product, status, before_repair, customer, owned_since FROM unit WHERE id = ?1")?
+        .query_row([id.to_string()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?)))
         .optional()?;
-    Ok(found.and_then(|(status, good, customer, since, end)| {
+    Ok(found.and_then(|(serial, product, status, before, customer, since)| {
         Some(Unit {
+            serial,
+            product,
             status: status.parse().ok()?,
-            good,
+            before_repair: before.and_then(|b| b.parse().ok()),
             customer,
             owned_since: since.map(Instant::clamped),
-            warranty_end: end.and_then(|d| d.parse().ok()),
         })
     }))
 }
@@ -113,10 +116,11 @@ pub fn on(cx: &Cx<'_>, event: &Event) -> rusqlite::Result<()> {
         Event::UnitTransferred(e) => owner(e.new_customer.as_str(), cx.at()),
         Event::UnitScrapped(_) => set("status", UnitStatus::Scrapped.as_str()),
         Event::UnitRecalled(_) => set("status", UnitStatus::Recalled.as_str()),
-        Event::WarrantyStarted(e) => set("warranty_end", &e.end.to_string()),
-        Event::WarrantyExtended(e) => set("warranty_end", &e.new_end.to_string()),
-        Event::WarrantyVoided(_) => {
-            cx.tx.prepare_cached("UPDATE unit SET warranty_end = NULL WHERE id = ?1")?.execute([&id]).map(drop)
+        Event::UnitStatusChanged(e) => {
+            if e.new == UnitStatus::InRepair {
+                set("before_repair", e.old.as_str())?;
+            }
+            set("status", e.new.as_str())
         }
         _ => Ok(()),
     }

@@ -262,7 +262,7 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
             _ => None,
         },
         // What orders and tickets say of a unit is passed on by process managers.
-        C::UnitRegister | C::UnitChangeComponent => match role {
+        C::UnitRegister | C::UnitChangeComponent | C::UnitChangeStatus => match role {
             R::System => Some(Yes),
             _ => None,
         },
@@ -276,11 +276,13 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
             R::Customer => Some(Own),
             _ => None,
         },
-        C::UnitExtendWarranty => match role {
-            R::Dispatcher | R::Admin | R::System => Some(Yes),
+        // The gateway of a unit in use speaks in the name of its customer.
+        C::UnitRaiseAlarm | C::UnitClearAlarm => match role {
+            R::Technician | R::Dispatcher | R::Admin | R::System => Some(Yes),
+            R::Customer => Some(Own),
             _ => None,
         },
-        C::UnitVoidWarranty => match role {
+        C::UnitExtendWarranty | C::UnitVoidWarranty => match role {
             R::Dispatcher | R::Admin => Some(Yes),
             _ => None,
         },

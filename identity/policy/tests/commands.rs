@@ -8,7 +8,8 @@ use mw_policy::{Allowance, Setting, backdate_window, command_rule, may_command};
 
 /// Columns OP LL PL QI TE DI CU AU AD DV SY. `x` yes, `o` own objects, `c` own cell, `r` where
 /// line leads may release, `k` where operators may complete, `i` where they may issue material, `s`
-/// where people inspect what they make, `2` with a second person, `.` no.
+/// where people inspect what they make, `2` with a second person, `a` what is assigned, `t` where technicians may take
+/// tickets themselves, `q` where they may quote, `v` where they may verify, `.` no.
 const MATRIX: &[(&str, &str)] = &[
     ("work-order.create", "..x.....x.x"),
     ("work-order.amend", "..x.....x.."),
@@ -72,10 +73,13 @@ const MATRIX: &[(&str, &str)] = &[
     ("unit.register", "..........x"),
     ("unit.ship", "..x..x..x.x"),
     ("unit.install", "....xxo.x.."),
-    ("unit.extend-warranty", ".....x..x.x"),
+    ("unit.extend-warranty", ".....x..x.."),
     ("unit.void-warranty", ".....x..x.."),
     ("unit.record-reading", "....xx..x.x"),
     ("unit.change-component", "..........x"),
+    ("unit.change-status", "..........x"),
+    ("unit.raise-alarm", "....xxo.x.x"),
+    ("unit.clear-alarm", "....xxo.x.x"),
     ("unit.transfer", "..x..x..x.x"),
     ("unit.scrap", "..xx....x.x"),
     ("unit.recall", "...x....x.x"),
@@ -88,6 +92,70 @@ const MATRIX: &[(&str, &str)] = &[
     ("inbox.dismiss", ".xxx.x..x.."),
     ("reference.put", "..x.....x.x"),
     ("reference.retire", "..x.....x.x"),
+    ("ticket.open", "oxxxxxo.x.x"),
+    ("ticket.amend", "....axo.x.."),
+    ("ticket.comment", "oxxxxxo.x.x"),
+    ("ticket.mark-duplicate", ".....x..x.."),
+    ("ticket.triage", "....tx..x.x"),
+    ("ticket.classify-fault", "....ax..x.."),
+    ("ticket.change-priority", "....tx..x.."),
+    ("ticket.check-warranty", "....xx..x.x"),
+    ("ticket.override-warranty", ".....x..x.."),
+    ("ticket.submit-quote", "....qx..x.."),
+    ("ticket.approve-quote", ".....xo...."),
+    ("ticket.reject-quote", ".....xo...."),
+    ("ticket.expire-quote", "..........x"),
+    ("ticket.assign-technician", "....tx..x.x"),
+    ("ticket.reassign-technician", ".....x..x.."),
+    ("ticket.accept-assignment", "....a......"),
+    ("ticket.decline-assignment", "....a......"),
+    ("ticket.schedule-visit", "....tx..x.."),
+    ("ticket.reschedule-visit", "....tx..x.."),
+    ("ticket.cancel-visit", "....tx..x.."),
+    ("ticket.start-travel", "....a...x.."),
+    ("ticket.arrive", "....a...x.."),
+    ("ticket.abort-travel", "....a...x.."),
+    ("ticket.start-work", "....a...x.."),
+    ("ticket.pause-work", "....a...x.x"),
+    ("ticket.resume-work", "....a...x.."),
+    ("ticket.record-diagnosis", "....a...x.."),
+    ("ticket.request-parts", "....a...x.."),
+    ("ticket.confirm-parts", "..........x"),
+    ("ticket.consume-parts", "....a...x.."),
+    ("ticket.return-parts", "....a...x.."),
+    ("ticket.hold", "....ax..x.x"),
+    ("ticket.resume", "....ax..x.x"),
+    ("ticket.log-work", "....a...x.."),
+    ("ticket.correct-work-log", "....ox..x.."),
+    ("ticket.record-reading", "....a...x.x"),
+    ("ticket.replace-unit", "....ax..x.."),
+    ("ticket.request-replacement-order", "....2x..x.."),
+    ("ticket.link-replacement-order", "..........x"),
+    ("ticket.confirm-replacement", "..........x"),
+    ("ticket.fail-replacement", "..........x"),
+    ("ticket.cancel", ".....xo.x.x"),
+    ("ticket.resolve", "....ax..x.."),
+    ("ticket.verify", "...xvx..x.."),
+    ("ticket.confirm", ".....xo...."),
+    ("ticket.close", ".....x..x.x"),
+    ("ticket.reopen", "....axo.x.x"),
+    ("ticket.rate", "......o...."),
+    ("ticket.escalate", "....xxo.x.x"),
+    ("ticket.de-escalate", ".....x..x.."),
+    ("ticket.authorize-return", ".....x..x.."),
+    ("ticket.receive-return", "....xx..x.."),
+    ("ticket.disposition-return", "...x.x..x.."),
+    ("ticket.ship-back", "....xx..x.."),
+    ("ticket.raise-sla-warning", "..........x"),
+    ("ticket.breach-sla", "..........x"),
+    ("ticket.link", ".....x..x.x"),
+    ("maintenance-plan.create", "..x..x..x.."),
+    ("maintenance-plan.activate", "..x..x..x.."),
+    ("maintenance-plan.suspend", "..x..x..x.."),
+    ("maintenance-plan.amend", "..x..x..x.."),
+    ("maintenance-plan.mark-due", "..........x"),
+    ("maintenance-plan.mark-done", "..........x"),
+    ("maintenance-plan.skip", "..x..x..x.."),
     ("account.add", "........x.x"),
     ("account.grant", "........x.x"),
     ("account.revoke", "........x.x"),
@@ -116,6 +184,10 @@ fn allowance(letter: char) -> Option<Allowance> {
         'o' => Some(Allowance::Own),
         'c' => Some(Allowance::OwnCell),
         'r' => Some(Allowance::IfSite(Setting::LineLeadReleases)),
+        'a' => Some(Allowance::Assigned),
+        't' => Some(Allowance::IfSite(Setting::TechnicianSelfAssigns)),
+        'q' => Some(Allowance::IfSite(Setting::TechnicianQuotes)),
+        'v' => Some(Allowance::IfSite(Setting::TechnicianVerifies)),
         'k' => Some(Allowance::IfSite(Setting::OperatorCompletes)),
         'i' => Some(Allowance::IfSite(Setting::OperatorIssues)),
         's' => Some(Allowance::IfSite(Setting::SelfInspection)),
@@ -148,11 +220,13 @@ fn every_pair_of_role_and_command_is_as_the_table_says() {
 }
 
 #[test]
-fn an_auditor_writes_nothing_and_a_customer_only_installs_its_own_unit() {
+fn an_auditor_writes_nothing_and_a_customer_only_what_is_its_own() {
     for c in CommandType::ALL {
         assert_eq!(command_rule(Role::Auditor, *c), None, "{c}");
-        let own = (*c == CommandType::UnitInstall).then_some(Allowance::Own);
-        assert_eq!(command_rule(Role::Customer, *c), own, "{c}");
+        let customer = command_rule(Role::Customer, *c);
+        assert!(matches!(customer, None | Some(Allowance::Own)), "{c}");
+        let of_the_case = c.as_str().starts_with("ticket.") || c.as_str().starts_with("unit.");
+        assert!(customer.is_none() || of_the_case, "{c}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Two weeks of a small plant, as a list of commands with their times: about 300 orders of two
 //! products on two cells, with setup, stops, scrap, rework, shortages, inspections and changes of
-//! plan. The same every time: what looks like chance follows from the number of the order.
+//! plan; and what its service department did ([`service`]). The same every time: what looks like chance follows from the number of the order.
 //!
 //! Owns what is done and when. It must know nothing of how commands are sent.
 
@@ -8,15 +8,17 @@ use mw_contract::{CommandType, Instant};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::service;
+
 use CommandType as C;
 
 /// How far back the history begins.
 pub const DAYS: i64 = 14;
 /// Orders that begin on a working day.
 const ORDERS_A_DAY: u32 = 30;
-const MINUTE: i64 = 60_000;
-const HOUR: i64 = 60 * MINUTE;
-const DAY: i64 = 24 * HOUR;
+pub(super) const MINUTE: i64 = 60_000;
+pub(super) const HOUR: i64 = 60 * MINUTE;
+pub(super) const DAY: i64 = 24 * HOUR;
 /// The plant works from 05:00 UTC, for 16 hours.
 const OPENS: i64 = 5 * HOUR;
 const STORE: &str = "store";
@@ -39,10 +41,14 @@ pub struct Act {
 }
 
 /// A small generator of numbers, the same for the same seed (SplitMix64, Steele et al. 2014).
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u32) -> u32 {
+    pub(super) const fn new(seed: u64) -> Self {
+        Dice(seed)
+    }
+
+    pub(super) fn roll(&mut self, sides: u32) -> u32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -51,13 +57,13 @@ impl Dice {
     }
 
     /// Does it happen, in so many of 100 cases?
-    fn chance(&mut self, percent: u32) -> bool {
+    pub(super) fn chance(&mut self, percent: u32) -> bool {
         self.roll(100) < percent
     }
 }
 
 /// An id that is the same in every history.
-fn id(name: &str) -> Uuid {
+pub(super) fn id(name: &str) -> Uuid {
     Uuid::new_v5(&mw_contract::ids::NAMESPACE, format!("demo-history:{name}").as_bytes())
 }
 
@@ -80,7 +86,7 @@ pub fn begins(end: Instant) -> Instant {
 /// The commands of the two weeks before `end`, in the order of their times.
 pub fn acts(end: Instant) -> Vec<Act> {
     let first_day = begins(end);
-    let mut plant = Plant { acts: Vec::new(), dice: Dice(2026), begin: first_day, end, free: [first_day; 2] };
+    let mut plant = Plant { acts: Vec::new(), dice: Dice::new(2026), begin: first_day, end, free: [first_day; 2] };
     let mut number = 0;
     for day in 0..=DAYS {
         let start = first_day.plus_millis(day * DAY);
@@ -97,6 +103,12 @@ pub fn acts(end: Instant) -> Vec<Act> {
         }
     }
     let mut acts = plant.acts;
+    let shipped: Vec<service::Shipped> = acts
+        .iter()
+        .filter(|a| a.command == C::UnitShip)
+        .filter_map(|a| Some(service::Shipped { serial: a.payload["serial"].as_str()?.to_owned(), at: a.at }))
+        .collect();
+    acts.extend(service::acts(first_day, DAYS, &shipped));
     acts.retain(|a| a.at < end && a.at >= first_day);
     // Stable: what stands at the same time stays in the order in which it was thought of.
     acts.sort_by_key(|a| a.at);
@@ -186,7 +198,7 @@ impl Plant {
             self.act(t.plus_millis(MINUTE), "operator-1", C::WorkOrderRegisterUnit, Some(order), unit);
         }
         let done = self.finish(order, t.plus_millis(5 * MINUTE));
-        if number.is_multiple_of(10) {
+        if number.is_multiple_of(5) {
             let shipped = json!({"serial": serials[0], "product_id": "pump-200", "customer_id": "acme"});
             let at = done.plus_millis(DAY);
             self.act(at, "dispatcher-1", C::UnitShip, None, shipped);
@@ -334,7 +346,7 @@ impl Plant {
     }
 }
 
-fn cell_id(text: &str) -> mw_contract::CellId {
+pub(super) fn cell_id(text: &str) -> mw_contract::CellId {
     // The cells of the demonstration are written here and well formed.
     text.parse().unwrap_or_else(|_| unreachable!("{text} is a cell"))
 }

@@ -1,9 +1,10 @@
 //! What `--demo` adds: the reference data of a small plant ([`reference_data`]), and with
-//! `--with-history` what happened there in two weeks ([`history`], [`play`]). All of it goes through
+//! `--with-history` what happened there in two weeks ([`history`], [`service`], [`play`]). All of it goes through
 //! the ordinary command path.
 
 pub mod history;
 pub mod play;
+pub mod service;
 
 use anyhow::Result;
 use mw_contract::CommandId;

@@ -2,6 +2,7 @@
 //! have sent it, at the business time at which it would have.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use mw_contract::{AccountName, CommandId, ErrorCode, Instant, Reply, SiteId};
@@ -30,7 +31,7 @@ pub struct Played {
 /// # Errors
 /// The service has stopped.
 pub async fn play(
-    production: &CommandService,
+    services: &[Arc<CommandService>],
     clock: &BusinessClock,
     end: Instant,
     settled: impl AsyncFn(),
@@ -45,11 +46,11 @@ pub async fn play(
         if act.after_processes {
             settled().await;
         }
-        let mut reply = send(production, &site, number, 0, act, &mut versions).await?;
+        let mut reply = send(services, &site, number, 0, act, &mut versions).await?;
         for attempt in 1..TRIES {
             match &reply.error {
                 Some(e) if e.code == ErrorCode::VersionConflict => {
-                    reply = send(production, &site, number, attempt, act, &mut versions).await?;
+                    reply = send(services, &site, number, attempt, act, &mut versions).await?;
                 }
                 _ => break,
             }
@@ -70,7 +71,7 @@ pub async fn play(
 }
 
 async fn send(
-    production: &CommandService,
+    services: &[Arc<CommandService>],
     site: &SiteId,
     number: usize,
     attempt: u32,
@@ -89,7 +90,10 @@ async fn send(
         }
     }
     let account = AccountName::new(act.account).context("an account of the demonstration")?;
-    let reply = production.execute(account, Some(site.clone()), command.to_string().as_bytes()).await?;
+    let context = act.command.context();
+    let service = services.iter().find(|s| s.context() == context);
+    let service = service.with_context(|| format!("no service of {context} plays"))?;
+    let reply = service.execute(account, Some(site.clone()), command.to_string().as_bytes()).await?;
     // A conflict tells the version too.
     let now = match &reply.error {
         None => reply.version.map(|v| v.0),

@@ -55,16 +55,19 @@ fn clock(up: &Up, history: bool) -> (BusinessClock, ClockStart) {
 
 /// Plays the plant's history, and lets the clock run.
 async fn play(
-    production: &Running,
+    deciders: [&Running; 2],
     managers: &Processes,
     clock: &BusinessClock,
     then: ClockStart,
     data: &Data,
 ) -> Result<()> {
     let settled = async || {
-        managers.handle.settled(Context::Production, production.log.head().commit).await;
+        for d in deciders {
+            managers.handle.settled(d.service.context(), d.log.head().commit).await;
+        }
     };
-    let played = demo::play::play(&production.service, clock, then.start, settled).await?;
+    let services = deciders.map(|d| d.service.clone());
+    let played = demo::play::play(&services, clock, then.start, settled).await?;
     clock.set_rate(then.rate);
     data.history_is_played()?;
     say(&format!("history: {} commands accepted, {} refused", played.accepted, played.refused));
@@ -126,7 +129,7 @@ async fn up(config: Up) -> Result<ExitCode> {
     let followed = [&production.log, &after_service.log].map(|log| Followed { reader: reader(log), bus: bus.clone() });
     let managers = processes::start(&data.path("processes"), followed.into(), clock.clone(), &stopped, &meters);
     if history {
-        play(&production, &managers, &clock, then, &data).await?;
+        play([&production, &after_service], &managers, &clock, then, &data).await?;
     }
     let bus = link(&broker, "devices").await?;
     let listening = devices::start(&production, directory.clone(), bus, clock.clone(), &meters)?;

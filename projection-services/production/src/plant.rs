@@ -399,6 +399,7 @@ fn unit(tx: &Connection, stored: &StoredEvent, event: &Event) -> Result<(), Appl
             tx.prepare_cached("UPDATE product_unit SET customer = ?2 WHERE id = ?1")?
                 .execute(params![id, e.new_customer.as_str()])?;
         }
+        Event::UnitStatusChanged(e) => status(e.new)?,
         Event::UnitScrapped(_) => status(UnitStatus::Scrapped)?,
         Event::UnitRecalled(e) => {
             status(UnitStatus::Recalled)?;

@@ -273,6 +273,14 @@ pub fn words(event: &Event) -> String {
             None => format!("unit {} went to {}", e.serial, e.new_customer),
         },
         Event::UnitScrapped(e) => format!("unit {} scrapped ({})", e.serial, e.reason),
+        Event::UnitStatusChanged(e) => format!("unit {} is {} now, before {}", e.serial, e.new, e.old),
+        Event::UnitAlarmRaised(e) => format!("unit {} raised alarm {} of severity {}", e.serial, e.code, e.severity),
+        Event::UnitAlarmRepeated(e) => {
+            format!("unit {} raised alarm {} again, {} times in all", e.serial, e.code, e.count)
+        }
+        Event::UnitAlarmCleared(e) => {
+            format!("alarm {} of unit {} is over after {}", e.code, e.serial, clock(e.active_for.0))
+        }
         Event::UnitRecalled(e) => format!("unit {} recalled by campaign {} ({})", e.serial, e.campaign, e.reason),
         Event::StockReceived(e) => {
             format!("{} {} received at {}, {} on hand", e.qty, e.item_id, e.location, e.on_hand)
@@ -407,6 +415,7 @@ fn named(event: &Event) -> Vec<Change> {
         Event::MachineStateChanged(e) => vec![one("state", e.old, Some(e.new))],
         Event::DowntimeClassified(e) => vec![one("reason", e.old_reason.as_ref(), Some(&e.reason))],
         Event::WarrantyExtended(e) => vec![one("warranty_end", Some(e.old_end), Some(e.new_end))],
+        Event::UnitStatusChanged(e) => vec![one("status", Some(e.old), Some(e.new))],
         Event::UnitTransferred(e) => vec![one("customer", e.old_customer.as_ref(), Some(&e.new_customer))],
         Event::StockAdjusted(e) => vec![one("on_hand", Some(e.old_on_hand), Some(e.on_hand))],
         _ => Vec::new(),
@@ -459,6 +468,7 @@ pub fn note(event: &Event) -> Option<&Sealed> {
         Event::NonconformanceRaised(e) => e.description.as_ref(),
         Event::NonconformanceClosed(e) => Some(&e.verification),
         Event::AlarmRaised(e) => e.text.as_ref(),
+        Event::UnitAlarmRaised(e) => e.text.as_ref(),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! Maintenance plans (MP-01 to MP-07).
 
-use mw_contract::decide::{Decision, DecisionContext};
-use mw_contract::{Command, Rejection};
+use mw_contract::decide::{Decision, DecisionContext, EventMeta};
+use mw_contract::{Command, Event, Rejection};
 
 use crate::rules::Facts;
 use crate::state::AfterServiceState;
@@ -22,3 +22,6 @@ pub fn decide(
 ) -> Result<Decision, Rejection> {
     Err(crate::foreign(command.command_type()))
 }
+
+/// Folds an event of a plan.
+pub fn evolve(_: &mut AfterServiceState, _: &Event, _: &EventMeta) {}

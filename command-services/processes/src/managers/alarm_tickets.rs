@@ -18,8 +18,10 @@ const SAME_CASE: i64 = 7 * 24 * 3_600_000;
 /// A raise that has not asked for its ticket yet.
 struct Raise {
     event: Uuid,
-    machine: AggregateId,
-    cell: String,
+    source: AggregateId,
+    /// Product and owner of a unit.
+    unit: Option<(String, String)>,
+    name: String,
     line: String,
     site: SiteId,
     code: String,
@@ -35,18 +37,19 @@ struct Raise {
 
 fn raises(tx: &Connection, key: &str) -> rusqlite::Result<Vec<Raise>> {
     let mut q = tx.prepare_cached(
-        "SELECT event, machine, cell, line, site, code, alarm, severity, ticket_severity, symptom, team, at,
-            counts OR (elapsed AND (cleared_at IS NULL OR cleared_at >= due))
+        "SELECT event, source, name, line, site, code, alarm, severity, ticket_severity, symptom, team, at,
+            counts OR (elapsed AND (cleared_at IS NULL OR cleared_at >= due)), product, customer
          FROM raise WHERE key = ?1 AND settled = 0 ORDER BY n",
     )?;
     let rows = q.query_map([key], |r| {
         let text = |n| r.get::<_, String>(n);
         let ids = (text(0)?.parse(), text(1)?.parse(), SiteId::new(&text(4)?));
-        let (Ok(event), Ok(machine), Ok(site)) = ids else { return Ok(None) };
+        let (Ok(event), Ok(source), Ok(site)) = ids else { return Ok(None) };
         Ok(Some(Raise {
             event,
-            machine,
-            cell: text(2)?,
+            source,
+            unit: r.get::<_, Option<String>>(13)?.zip(r.get(14)?),
+            name: text(2)?,
             line: text(3)?,
             site,
             code: text(5)?,
@@ -108,25 +111,32 @@ fn open(r: &Raise, key: &str) -> Wish {
     let is_storm = key.starts_with("storm:");
     let title = match r.alarm {
         _ if is_storm => format!("Many alarms on {}", r.line),
-        Some(_) => format!("Alarm {} on {}", r.code, r.cell),
-        None => format!("{} stopped: {}", r.cell, r.code),
+        Some(_) => format!("Alarm {} on {}", r.code, r.name),
+        None => format!("{} stopped: {}", r.name, r.code),
     };
     let team = r.team.as_ref().map(|t| format!(" Team: {t}.")).unwrap_or_default();
     let description = match r.alarm {
-        Some(_) => format!("Alarm {} of severity {} on {}.{team}", r.code, r.severity, r.cell),
-        None => format!("Work on {} stopped for {}.{team}", r.cell, r.code),
+        Some(_) => format!("Alarm {} of severity {} on {}.{team}", r.code, r.severity, r.name),
+        None => format!("Work on {} stopped for {}.{team}", r.name, r.code),
     };
     let mut payload = json!({
-        "kind": "internal_maintenance",
+        "kind": if r.unit.is_some() { "customer_repair" } else { "internal_maintenance" },
         "channel": if r.alarm.is_some() { "alarm" } else { "operator" },
         "title": title,
         "description": description,
-        "equipment_id": r.machine,
         "severity": r.ticket_severity,
         "symptom": r.symptom,
         "dedupe_key": key,
         "down_since": r.alarm.is_none().then_some(r.at),
     });
+    match &r.unit {
+        Some((product, customer)) => {
+            payload["product_id"] = json!(product);
+            payload["serial"] = json!(r.name);
+            payload["customer_id"] = json!(customer);
+        }
+        None => payload["equipment_id"] = json!(r.source),
+    }
     if let Some(id) = r.alarm {
         payload["alarm"] = json!({"alarm_id": id, "code": r.code, "raised_at": r.at});
     }

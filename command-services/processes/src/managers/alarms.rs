@@ -1,7 +1,7 @@
-//! PM-1: an alarm that lasts, and a stop that needs repair, become a ticket; the same again while the
-//! ticket is open counts up.
+//! PM-1: an alarm of a machine or of a unit in use that lasts, and a stop that needs repair, become a
+//! ticket; the same again while the ticket is open counts up.
 //!
-//! What production says of alarms is kept as raises, one a time that a machine complained. Each raise
+//! What production says of alarms is kept as raises, one for each time that something complained. Each raise
 //! sends one command: `ticket.open`, or `ticket.reopen` when its ticket had just been closed.
 
 use mw_contract::reference::{CatalogueEntry, Document, SiteSettings, catalogues};
@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::alarm_tickets;
 use crate::manager::{Cx, Ended, Fired, Manager};
-use crate::{facts, outbox, timers};
+use crate::{facts, outbox, timers, units};
 
 /// The manager.
 pub struct Alarms;
@@ -35,38 +35,59 @@ CREATE TABLE machine (
 CREATE INDEX machine_cell ON machine (cell);
 CREATE TABLE raise (
     n INTEGER PRIMARY KEY,
-    event TEXT NOT NULL UNIQUE, command TEXT NOT NULL UNIQUE, machine TEXT NOT NULL, cell TEXT NOT NULL,
+    event TEXT NOT NULL UNIQUE, command TEXT NOT NULL UNIQUE, source TEXT NOT NULL, product TEXT, customer TEXT, name TEXT NOT NULL,
     line TEXT NOT NULL, site TEXT NOT NULL, code TEXT NOT NULL, alarm TEXT, severity INTEGER NOT NULL,
     ticket_severity INTEGER NOT NULL, symptom TEXT, team TEXT, at INTEGER NOT NULL, due INTEGER NOT NULL,
     key TEXT NOT NULL, counts INTEGER NOT NULL, elapsed INTEGER NOT NULL, cleared_at INTEGER, settled INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX raise_key ON raise (key, n) WHERE settled = 0;
 CREATE INDEX raise_line ON raise (line, at);
-CREATE INDEX raise_machine ON raise (machine, code, at);
+CREATE INDEX raise_source ON raise (source, code, at);
 CREATE INDEX raise_alarm ON raise (alarm);
 CREATE TABLE alarm (id TEXT PRIMARY KEY, raised_at INTEGER NOT NULL, cleared_at INTEGER) STRICT, WITHOUT ROWID;
 CREATE TABLE ticket_alarm (ticket TEXT NOT NULL, alarm TEXT NOT NULL, PRIMARY KEY (ticket, alarm)) STRICT, WITHOUT ROWID;
 CREATE INDEX ticket_of_alarm ON ticket_alarm (alarm);
 ";
 
-/// A machine that may complain.
-pub(super) struct Machine {
-    pub(super) id: AggregateId,
-    pub(super) cell: String,
-    pub(super) site: SiteId,
-    pub(super) line: String,
-    pub(super) threshold: u16,
-    pub(super) maintenance: bool,
+/// A machine, or a unit at a customer's, that may complain.
+struct Source {
+    id: AggregateId,
+    /// Its cell or serial number.
+    name: String,
+    site: SiteId,
+    /// A unit has none.
+    line: String,
+    threshold: u16,
+    maintenance: bool,
+    /// Product and owner of a unit.
+    unit: Option<(String, String)>,
 }
 
-fn machine(tx: &Connection, condition: &str, key: &str) -> rusqlite::Result<Option<Machine>> {
+fn machine(tx: &Connection, condition: &str, key: &str) -> rusqlite::Result<Option<Source>> {
     let sql = format!("SELECT id, cell, site, line, threshold, maintenance FROM machine WHERE {condition} = ?1");
     let found: Option<(String, String, String, String, u16, bool)> = tx
         .prepare_cached(&sql)?
         .query_row([key], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?)))
         .optional()?;
-    Ok(found.and_then(|(id, cell, site, line, threshold, maintenance)| {
-        Some(Machine { id: id.parse().ok()?, cell, site: SiteId::new(&site).ok()?, line, threshold, maintenance })
+    Ok(found.and_then(|(id, name, site, line, threshold, maintenance)| {
+        let (id, site) = (id.parse().ok()?, SiteId::new(&site).ok()?);
+        Some(Source { id, name, site, line, threshold, maintenance, unit: None })
+    }))
+}
+
+/// The unit of an event; one that belongs to nobody has nobody to repair it for.
+fn unit(cx: &Cx<'_>) -> rusqlite::Result<Option<Source>> {
+    let found = units::unit(cx.tx, cx.aggregate())?.zip(cx.commit.head.site.clone());
+    Ok(found.and_then(|(u, site)| {
+        Some(Source {
+            id: cx.aggregate(),
+            name: u.serial,
+            site,
+            line: String::new(),
+            threshold: NO_THRESHOLD,
+            maintenance: false,
+            unit: Some((u.product, u.customer?)),
+        })
     }))
 }
 
@@ -105,7 +126,7 @@ struct Raised<'a> {
 }
 
 /// Keeps a raise, unless it is too mild or the machine is being maintained.
-fn raised(cx: &Cx<'_>, m: &Machine, r: &Raised<'_>) -> rusqlite::Result<()> {
+fn raised(cx: &Cx<'_>, m: &Source, r: &Raised<'_>) -> rusqlite::Result<()> {
     let tx = cx.tx;
     let rule = entry(tx, catalogues::ALARM, r.code)?;
     let settings = settings(tx, &m.site)?;
@@ -120,7 +141,7 @@ fn raised(cx: &Cx<'_>, m: &Machine, r: &Raised<'_>) -> rusqlite::Result<()> {
     };
     let at_once = r.alarm.is_none() || r.severity >= AT_ONCE;
     let due = since.plus_millis(if at_once { 0 } else { i64::from(settings.alarm_debounce_s) * 1000 });
-    let key = format!("{}:{}", m.cell, r.code);
+    let key = format!("{}:{}", m.name, r.code);
     let command = outbox::id(NAME, cx.id(), "open");
     let settled = outbox::outcome(tx, &command)?.is_some();
     let severity = rule.as_ref().and_then(|e| e.severity).unwrap_or(match r.alarm {
@@ -129,13 +150,15 @@ fn raised(cx: &Cx<'_>, m: &Machine, r: &Raised<'_>) -> rusqlite::Result<()> {
     });
     tx.prepare_cached(
         "INSERT OR IGNORE INTO raise VALUES
-         (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0, ?16, NULL, ?17)",
+         (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 0, ?18, NULL, ?19)",
     )?
     .execute(params![
         cx.id().to_string(),
         command.to_string(),
         m.id.to_string(),
-        m.cell,
+        m.unit.as_ref().map(|(product, _)| product),
+        m.unit.as_ref().map(|(_, customer)| customer),
+        m.name,
         m.line,
         m.site.as_str(),
         r.code,
@@ -157,23 +180,26 @@ fn raised(cx: &Cx<'_>, m: &Machine, r: &Raised<'_>) -> rusqlite::Result<()> {
         many(tx, m, r, &key)?;
     }
     tx.prepare_cached(
-        "DELETE FROM raise WHERE machine = ?1 AND at < ?2 AND (settled = 1 OR (counts = 0 AND cleared_at < due))",
+        "DELETE FROM raise WHERE source = ?1 AND at < ?2 AND (settled = 1 OR (counts = 0 AND cleared_at < due))",
     )?
     .execute(params![m.id.to_string(), r.at.plus_millis(-FLAPPING_MS).millis()])?;
     alarm_tickets::decide(tx, &key)
 }
 
 /// Flapping alarms count whether they last or not; those of a storm are one case.
-fn many(tx: &Connection, m: &Machine, r: &Raised<'_>, key: &str) -> rusqlite::Result<()> {
+fn many(tx: &Connection, m: &Source, r: &Raised<'_>, key: &str) -> rusqlite::Result<()> {
     let (id, at) = (m.id.to_string(), r.at.millis());
     let since = r.at.plus_millis(-FLAPPING_MS).millis();
-    let same = "machine = ?1 AND code = ?2 AND at > ?3 AND at <= ?4";
+    let same = "source = ?1 AND code = ?2 AND at > ?3 AND at <= ?4";
     let times: i64 = tx
         .prepare_cached(&format!("SELECT count(*) FROM raise WHERE {same}"))?
         .query_row(params![id, r.code, since, at], |x| x.get(0))?;
     if times > FLAPPING {
         tx.prepare_cached(&format!("UPDATE raise SET counts = 1 WHERE {same}"))?
             .execute(params![id, r.code, since, at])?;
+    }
+    if m.line.is_empty() {
+        return Ok(());
     }
     let since = r.at.plus_millis(-STORM_MS).millis();
     let near = "line = ?1 AND site = ?2 AND alarm IS NOT NULL AND at > ?3 AND at <= ?4";
@@ -265,6 +291,21 @@ impl Manager for Alarms {
                     Raised { code: e.code.as_str(), alarm: Some(e.alarm_id), severity: e.severity, at: e.raised_at };
                 raised(cx, &m, &r)
             }
+            Event::UnitAlarmRaised(e) => {
+                tx.prepare_cached("INSERT OR REPLACE INTO alarm VALUES (?1, ?2, NULL)")?
+                    .execute(params![e.alarm_id.to_string(), e.raised_at.millis()])?;
+                let Some(u) = unit(cx)? else { return Ok(()) };
+                let r =
+                    Raised { code: e.code.as_str(), alarm: Some(e.alarm_id), severity: e.severity, at: e.raised_at };
+                raised(cx, &u, &r)
+            }
+            Event::UnitAlarmRepeated(e) => {
+                let Some(u) = unit(cx)? else { return Ok(()) };
+                let r =
+                    Raised { code: e.code.as_str(), alarm: Some(e.alarm_id), severity: e.severity, at: e.raised_at };
+                raised(cx, &u, &r)
+            }
+            Event::UnitAlarmCleared(e) => cleared(tx, &e.alarm_id.to_string(), e.cleared_at),
             Event::AlarmCleared(e) => cleared(tx, &e.alarm_id.to_string(), e.cleared_at),
             Event::OperationPaused(e) => {
                 let Some(reason) = &e.reason else { return Ok(()) };

@@ -1,12 +1,12 @@
-//! PM-7 for tickets: what a repair changes at a unit, its own stream learns: components, readings, and
-//! whose the new one is when a unit is replaced.
+//! PM-7 for tickets: what a repair changes at a unit, its own stream learns: components, readings, where
+//! it is, and whose the new one is when a unit is replaced.
 
 use mw_contract::ids::unit_id;
 use mw_contract::{
     AggregateId, AggregateKind, CommandType, Context, Date, ErrorCode, Event, Instant, ProductId, RemovedDisposition,
     SiteId, Text, UnitStatus,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -21,17 +21,18 @@ const NAME: &str = "unit-care";
 
 const TABLES: &str = "
 CREATE TABLE exchange (
-    event TEXT PRIMARY KEY, at INTEGER NOT NULL, site TEXT NOT NULL, number TEXT NOT NULL, old_unit TEXT, new_unit TEXT NOT NULL,
+    event TEXT PRIMARY KEY, at INTEGER NOT NULL, ticket TEXT NOT NULL, site TEXT NOT NULL, number TEXT NOT NULL,
+    old_unit TEXT, new_unit TEXT NOT NULL,
     customer TEXT, scrap INTEGER NOT NULL, warranty_end TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX exchange_new ON exchange (new_unit);
-CREATE INDEX exchange_old ON exchange (old_unit);
 ";
 
 /// A unit that took another one's place.
 struct Exchange {
     event: Uuid,
     at: Instant,
+    ticket: AggregateId,
     site: SiteId,
     number: String,
     old_unit: Option<AggregateId>,
@@ -57,17 +58,18 @@ impl Exchange {
 
 fn exchanges(tx: &Connection, condition: &str, key: &str) -> rusqlite::Result<Vec<Exchange>> {
     let sql = format!(
-        "SELECT event, at, site, number, old_unit, new_unit, customer, scrap, warranty_end FROM exchange
+        "SELECT event, at, site, number, old_unit, new_unit, customer, scrap, warranty_end, ticket FROM exchange
          WHERE {condition} = ?1 ORDER BY event"
     );
     let mut q = tx.prepare_cached(&sql)?;
     let rows = q.query_map([key], |r| {
         let text = |n| r.get::<_, String>(n);
-        let ids = (text(0)?.parse(), SiteId::new(&text(2)?), text(5)?.parse(), text(8)?.parse());
-        let (Ok(event), Ok(site), Ok(new_unit), Ok(warranty_end)) = ids else { return Ok(None) };
+        let ids = (text(0)?.parse(), SiteId::new(&text(2)?), text(5)?.parse(), text(8)?.parse(), text(9)?.parse());
+        let (Ok(event), Ok(site), Ok(new_unit), Ok(warranty_end), Ok(ticket)) = ids else { return Ok(None) };
         Ok(Some(Exchange {
             event,
             at: Instant::clamped(r.get(1)?),
+            ticket,
             site,
             number: text(3)?,
             old_unit: r.get::<_, Option<String>>(4)?.and_then(|u| u.parse().ok()),
@@ -80,42 +82,35 @@ fn exchanges(tx: &Connection, condition: &str, key: &str) -> rusqlite::Result<Ve
     Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
-/// Says what an exchange still asks of its units.
+/// Says what an exchange asks of its units.
 fn decide(tx: &Connection, x: &Exchange) -> rusqlite::Result<()> {
     let mut wishes = Vec::new();
     if let (Some(new), Some(customer)) = (units::unit(tx, x.new_unit)?, &x.customer) {
         wishes.extend(owner(x, &new, customer));
-        wishes.extend(warranty(x, &new, customer));
     }
-    if let Some(old) = x.old_unit.filter(|_| x.scrap)
-        && units::unit(tx, old)?.is_some_and(|u| u.status != UnitStatus::Scrapped)
-    {
-        let payload = json!({"reason": "other", "note": format!("Replaced under ticket {}.", x.number)});
-        wishes.push(x.wish("scrap", old, CommandType::UnitScrap, payload));
+    if let Some(old) = x.old_unit {
+        wishes.push(if x.scrap {
+            let payload = json!({"reason": "other", "note": format!("Replaced under ticket {}.", x.number)});
+            x.wish("old", old, CommandType::UnitScrap, payload)
+        } else {
+            let payload = json!({"status": "returned", "ticket_id": x.ticket});
+            x.wish("old", old, CommandType::UnitChangeStatus, payload)
+        });
     }
     outbox::want(tx, NAME, &x.event.to_string(), &wishes)
 }
 
-/// It goes to the customer, unless it is there already or went on since.
+/// It goes to the customer with the warranty that the ticket promised, unless it is there already or
+/// went on since.
 fn owner(x: &Exchange, new: &Unit, customer: &str) -> Option<Wish> {
     if matches!(new.status, UnitStatus::InStock | UnitStatus::Returned) {
-        let payload = json!({"customer_id": customer, "shipped_at": x.at});
+        let payload = json!({"customer_id": customer, "shipped_at": x.at, "warranty_end": x.warranty_end});
         return Some(x.wish("ship", x.new_unit, CommandType::UnitShip, payload));
     }
     let elsewhere = new.customer.as_deref().is_some_and(|c| c != customer);
     let moved_since = new.owned_since.is_some_and(|t| t > x.at);
     (elsewhere && !moved_since && new.status != UnitStatus::Scrapped)
         .then(|| x.wish("transfer", x.new_unit, CommandType::UnitTransfer, json!({"customer_id": customer})))
-}
-
-/// It has at least the warranty that the ticket promised.
-fn warranty(x: &Exchange, new: &Unit, customer: &str) -> Option<Wish> {
-    let ends_early = new.warranty_end.is_some_and(|d| d < x.warranty_end);
-    (ends_early && new.customer.as_deref() == Some(customer)).then(|| {
-        let note = format!("It replaces a unit under ticket {}.", x.number);
-        let payload = json!({"until": x.warranty_end, "reason": "other", "note": note});
-        x.wish("extend", x.new_unit, CommandType::UnitExtendWarranty, payload)
-    })
 }
 
 fn send(cx: &Cx<'_>, step: &str, unit: AggregateId, command: CommandType, payload: Value) -> rusqlite::Result<()> {
@@ -131,6 +126,11 @@ fn send(cx: &Cx<'_>, step: &str, unit: AggregateId, command: CommandType, payloa
         payload,
     };
     cx.send(NAME, &send)
+}
+
+fn status(cx: &Cx<'_>, step: &str, unit: AggregateId, status: UnitStatus) -> rusqlite::Result<()> {
+    let payload = json!({"status": status, "ticket_id": cx.aggregate()});
+    send(cx, step, unit, CommandType::UnitChangeStatus, payload)
 }
 
 fn unit_of(product: Option<&ProductId>, serial: Option<&Text<60>>) -> Option<AggregateId> {
@@ -182,31 +182,33 @@ impl Manager for UnitCare {
             }
             Event::UnitReplaced(e) => {
                 let Some(t) = tickets::ticket(tx, cx.aggregate())? else { return Ok(()) };
-                tx.prepare_cached("INSERT OR IGNORE INTO exchange VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+                tx.prepare_cached("INSERT OR IGNORE INTO exchange VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
                     .execute(params![
-                        cx.id().to_string(),
-                        cx.at().millis(),
-                        t.site.as_str(),
-                        t.number,
-                        unit_of(e.old_product_id.as_ref(), Some(&e.old_serial)).map(|u| u.to_string()),
-                        unit_id(&e.new_product_id, &e.new_serial).to_string(),
-                        e.customer_id.as_ref().map(|c| c.as_str()),
-                        e.old_disposition == RemovedDisposition::Scrap,
-                        e.warranty_end.to_string()
-                    ])?;
+                    cx.id().to_string(),
+                    cx.at().millis(),
+                    t.id.to_string(),
+                    t.site.as_str(),
+                    t.number,
+                    unit_of(e.old_product_id.as_ref(), Some(&e.old_serial)).map(|u| u.to_string()),
+                    unit_id(&e.new_product_id, &e.new_serial).to_string(),
+                    e.customer_id.as_ref().map(|c| c.as_str()),
+                    e.old_disposition == RemovedDisposition::Scrap,
+                    e.warranty_end.to_string()
+                ])?;
                 exchanges(tx, "event", &cx.id().to_string())?.iter().try_for_each(|x| decide(tx, x))
             }
+            Event::ReturnReceived(e) if !e.mismatch => match unit_of(e.product_id.as_ref(), Some(&e.serial)) {
+                Some(unit) => status(cx, "received", unit, UnitStatus::InRepair),
+                None => Ok(()),
+            },
+            Event::UnitShippedBack(e) => {
+                let Some(unit) = unit_of(e.product_id.as_ref(), Some(&e.serial)) else { return Ok(()) };
+                let before = units::unit(tx, unit)?.and_then(|u| u.before_repair);
+                let back = before.filter(|s| *s == UnitStatus::Shipped).unwrap_or(UnitStatus::Installed);
+                status(cx, "back", unit, back)
+            }
             _ if cx.event.event.stream.kind == AggregateKind::Unit => {
-                let id = cx.aggregate().to_string();
-                let known: Option<i64> = tx
-                    .prepare_cached("SELECT 1 FROM exchange WHERE new_unit = ?1 OR old_unit = ?1 LIMIT 1")?
-                    .query_row([&id], |r| r.get(0))
-                    .optional()?;
-                if known.is_none() {
-                    return Ok(());
-                }
-                exchanges(tx, "new_unit", &id)?.iter().try_for_each(|x| decide(tx, x))?;
-                exchanges(tx, "old_unit", &id)?.iter().try_for_each(|x| decide(tx, x))
+                exchanges(tx, "new_unit", &cx.aggregate().to_string())?.iter().try_for_each(|x| decide(tx, x))
             }
             _ => Ok(()),
         }

@@ -4,24 +4,37 @@
 use mw_contract::command::equipment::{AcknowledgeAlarm, ClearAlarm, RaiseAlarm};
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::equipment::{AlarmAcknowledgedV1, AlarmClearedV1, AlarmRaisedV1, AlarmRepeatedV1};
-use mw_contract::{EntityId, Rejection, Sealed, Seconds};
+use mw_contract::{EntityId, Instant, Rejection, Sealed, Seconds};
 
 use super::state::{Alarm, Equipment};
 use super::{decided, machine, own_cell};
 use crate::rules::{Holds, authorise, exists};
 use crate::state::ProductionState;
 
+/// When an alarm was raised, where its severity and time can be.
+///
+/// # Errors
+/// `VALIDATION`.
+pub(crate) fn check_raised(
+    severity: u16,
+    raised_at: Option<Instant>,
+    ctx: &DecisionContext<'_>,
+) -> Result<Instant, Rejection> {
+    if !(1..=1000).contains(&severity) {
+        return Err(Rejection::invalid("payload.severity", "is from 1 to 1000"));
+    }
+    let raised_at = raised_at.unwrap_or(ctx.occurred_at);
+    if raised_at.since(ctx.received_at) > 120_000 {
+        return Err(Rejection::invalid("payload.raised_at", "lies in the future"));
+    }
+    Ok(raised_at)
+}
+
 /// Decides EQ-06. The same code while it is active counts up and is no new alarm.
 pub fn raise(state: &ProductionState, p: &RaiseAlarm, ctx: &DecisionContext<'_>) -> Result<Decision, Rejection> {
     let m = machine(state, ctx)?;
     let role = authorise(ctx, own_cell(m, ctx))?;
-    if !(1..=1000).contains(&p.severity) {
-        return Err(Rejection::invalid("payload.severity", "is from 1 to 1000"));
-    }
-    let raised_at = p.raised_at.unwrap_or(ctx.occurred_at);
-    if raised_at.since(ctx.received_at) > 120_000 {
-        return Err(Rejection::invalid("payload.raised_at", "lies in the future"));
-    }
+    let raised_at = check_raised(p.severity, p.raised_at, ctx)?;
     let (cell_id, code) = (m.cell.clone(), p.code.clone());
     if let Some(active) = m.alarms.get(&p.code) {
         let count = active.count.saturating_add(1);

@@ -1,9 +1,9 @@
 //! PU-08 `unit.transfer`, PU-09 `unit.scrap` and PU-10 `unit.recall`: another owner, the end, and
 //! the way back.
 
-use mw_contract::command::unit::{RecallUnit, ScrapUnit, TransferUnit};
+use mw_contract::command::unit::{ChangeUnitStatus, RecallUnit, ScrapUnit, TransferUnit};
 use mw_contract::decide::{Decision, DecisionContext};
-use mw_contract::event::unit::{UnitRecalledV1, UnitScrappedV1, UnitTransferredV1};
+use mw_contract::event::unit::{UnitRecalledV1, UnitScrappedV1, UnitStatusChangedV1, UnitTransferredV1};
 use mw_contract::reference::catalogues;
 use mw_contract::{CommandType, Rejection, Role, Sealed, UnitStatus};
 
@@ -83,12 +83,43 @@ pub fn recall(
     Ok(decided(ctx, role, vec![recalled.into()]))
 }
 
+/// Decides `unit.change-status`: what a ticket does with a unit. The same again changes nothing.
+pub fn change_status(
+    state: &ProductionState,
+    p: &ChangeUnitStatus,
+    ctx: &DecisionContext<'_>,
+) -> Result<Decision, Rejection> {
+    let role = authorise(ctx, Holds::default())?;
+    let u = unit(state, ctx)?;
+    if u.status == p.status {
+        return Ok(decided(ctx, role, Vec::new()));
+    }
+    in_status(u, CommandType::UnitChangeStatus, &ALIVE)?;
+    let changed =
+        UnitStatusChangedV1 { serial: u.serial.clone(), old: u.status, new: p.status, ticket_id: p.ticket_id };
+    Ok(decided(ctx, role, vec![changed.into()]))
+}
+
 #[cfg(test)]
 mod tests {
     use crate::fixture::{World, admin, code, data, detail, rule, system};
     use mw_contract::decide::Domain;
     use mw_contract::{Command, ErrorCode, UnitStatus};
     use serde_json::{Value, json};
+
+    #[test]
+    fn pu_07_a_ticket_has_it_in_repair_and_gives_it_back() {
+        let mut w = World::new();
+        let u = w.unit("P-1");
+        w.run(&admin(), "unit.ship", u, json!({"customer_id": "acme"})).unwrap();
+        for (status, events) in [("in_repair", 1), ("in_repair", 0), ("installed", 1)] {
+            let d = w.run(&system(), "unit.change-status", u, json!({"status": status})).unwrap();
+            assert_eq!(d.events.len(), events, "{status}");
+        }
+        w.run(&admin(), "unit.scrap", u, json!({"reason": "quality"})).unwrap();
+        let again = w.run(&system(), "unit.change-status", u, json!({"status": "installed"}));
+        assert_eq!(code(again), ErrorCode::InvalidState, "what was scrapped stays so");
+    }
 
     #[test]
     fn pu_08_it_goes_from_one_customer_to_another() {

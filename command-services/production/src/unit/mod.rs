@@ -1,8 +1,10 @@
 //! Produced units: where they are, what they are made of, how long their warranty runs (PU-01 to PU-10).
 //!
 //! - [`state`]: one unit, folded. [`facts`]: which serials are units, and of which product.
-//! - [`register`], [`ship`], [`warranty`], [`reading`], [`component`], [`life`]: the commands.
+//! - [`register`], [`ship`], [`warranty`], [`reading`], [`component`], [`life`],
+//!   [`alarm`]: the commands.
 
+pub mod alarm;
 pub mod component;
 pub mod facts;
 pub mod life;
@@ -52,6 +54,9 @@ pub fn decide(
         Command::UnitTransfer(p) => life::transfer(state, p, ctx),
         Command::UnitScrap(p) => life::scrap(facts, state, p, ctx),
         Command::UnitRecall(p) => life::recall(facts, state, p, ctx),
+        Command::UnitChangeStatus(p) => life::change_status(state, p, ctx),
+        Command::UnitRaiseAlarm(p) => alarm::raise(state, p, ctx),
+        Command::UnitClearAlarm(p) => alarm::clear(state, p, ctx),
         other => Err(crate::foreign(other)),
     }
 }
@@ -78,6 +83,9 @@ fn serial_of(command: &Command) -> Option<Name<'_>> {
         Command::UnitTransfer(p) => named!(p),
         Command::UnitScrap(p) => named!(p),
         Command::UnitRecall(p) => named!(p),
+        Command::UnitChangeStatus(p) => named!(p),
+        Command::UnitRaiseAlarm(p) => named!(p),
+        Command::UnitClearAlarm(p) => named!(p),
         _ => None,
     }
 }

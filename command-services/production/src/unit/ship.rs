@@ -37,7 +37,15 @@ pub fn ship(
     };
     let mut events: Vec<Event> = vec![shipped.into()];
     let day = shipped_at.date_in(zone(facts, ctx));
-    events.extend(warranty(facts, u, day, WarrantyBasis::ShipDate));
+    if p.warranty_end.is_some_and(|end| end < day) {
+        return Err(Rejection::invalid("payload.warranty_end", format!("is before the unit was shipped, {day}")));
+    }
+    let started = warranty(facts, u, day, WarrantyBasis::ShipDate);
+    events.extend(match p.warranty_end {
+        // It takes the place of another unit, and that one's warranty, whatever the product has.
+        Some(end) => Some(until(u, day, end)),
+        None => started,
+    });
     Ok(decided(ctx, role, events))
 }
 
@@ -78,6 +86,12 @@ fn zone<'a>(facts: &'a Production, ctx: &DecisionContext<'_>) -> &'a str {
     ctx.site.map_or("UTC", |s| facts.time_zone(s))
 }
 
+/// A warranty with a last day of its own.
+fn until(u: &ProductUnit, start: Date, end: Date) -> Event {
+    let basis = WarrantyBasis::ShipDate;
+    WarrantyStartedV1 { serial: u.serial.clone(), start, end, basis, counter_name: None, counter_limit: None }.into()
+}
+
 /// The warranty that begins on a day, where the product has one. Both days count: of 24 months
 /// from 1 March the last day is 1 March.
 fn warranty(facts: &Production, u: &ProductUnit, start: Date, basis: WarrantyBasis) -> Option<Event> {
@@ -110,6 +124,16 @@ mod tests {
 
     fn customer(of: &str) -> Actor {
         Actor { customer_id: Some(of.parse().unwrap()), ..actor("customer-1", &[(Role::Customer, Allowance::Own)]) }
+    }
+
+    #[test]
+    fn pu_02_a_unit_that_takes_another_ones_place_takes_its_warranty() {
+        let mut w = World::new();
+        let u = w.unit("P-1");
+        let ship = |end: &str| json!({"customer_id": "acme", "warranty_end": end});
+        assert_eq!(code(w.run(&system(), "unit.ship", u, ship("2026-03-01"))), ErrorCode::Validation);
+        let d = w.run(&system(), "unit.ship", u, ship("2026-05-31")).unwrap();
+        assert_eq!((&data(&d, 1)["start"], &data(&d, 1)["end"]), (&json!("2026-03-02"), &json!("2026-05-31")));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use mw_contract::decide::EventMeta;
 use mw_contract::event::parts::ComponentV1;
 use mw_contract::event::unit::ProductUnitRegisteredV1;
 use mw_contract::{
-    AggregateId, Code, CustomerId, Date, Event, Instant, Number, ProductId, Text, UnitResult, UnitStatus,
+    AggregateId, Code, CustomerId, Date, EntityId, Event, Instant, Number, ProductId, Text, UnitResult, UnitStatus,
 };
 
 /// A unit that was made.
@@ -26,6 +26,17 @@ pub struct ProductUnit {
     /// What is built in now.
     pub components: Vec<ComponentV1>,
     pub firmware: Option<Text<60>>,
+    /// What it complains of, by code.
+    pub alarms: BTreeMap<Code, UnitAlarm>,
+}
+
+/// An alarm that is active.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UnitAlarm {
+    pub id: EntityId,
+    /// How often it was raised.
+    pub count: u32,
+    pub raised_at: Instant,
 }
 
 /// From when to when, both days included.
@@ -51,6 +62,7 @@ impl ProductUnit {
             counters: BTreeMap::new(),
             components: e.as_built.clone(),
             firmware: e.firmware.clone(),
+            alarms: BTreeMap::new(),
         }
     }
 
@@ -89,6 +101,19 @@ impl ProductUnit {
                 self.firmware = e.firmware.clone().or(self.firmware.take());
             }
             Event::UnitTransferred(e) => self.customer_id = Some(e.new_customer.clone()),
+            Event::UnitStatusChanged(e) => self.status = e.new,
+            Event::UnitAlarmRaised(e) => {
+                let alarm = UnitAlarm { id: e.alarm_id, count: 1, raised_at: e.raised_at };
+                self.alarms.insert(e.code.clone(), alarm);
+            }
+            Event::UnitAlarmRepeated(e) => {
+                if let Some(a) = self.alarms.get_mut(&e.code) {
+                    a.count = e.count;
+                }
+            }
+            Event::UnitAlarmCleared(e) => {
+                self.alarms.remove(&e.code);
+            }
             Event::UnitScrapped(_) => self.status = UnitStatus::Scrapped,
             Event::UnitRecalled(_) => self.status = UnitStatus::Recalled,
             _ => {}

@@ -2,8 +2,8 @@
 //! its serial number, with the product where two products share one.
 
 use crate::command::work_order::Component;
-use crate::enums::UnitResult;
-use crate::ids::{AggregateId, Code, CustomerId, ProductId, ReasonCode};
+use crate::enums::{UnitResult, UnitStatus};
+use crate::ids::{AggregateId, Code, CustomerId, EntityId, ProductId, ReasonCode};
 use crate::qty::Number;
 use crate::text::Text;
 use crate::time::{Date, Instant};
@@ -30,6 +30,8 @@ payload! {
         customer_id: CustomerId,
         /// Default: `occurred_at`.
         shipped_at: Option<Instant>,
+        /// The last day of its warranty, where it takes the place of another unit; default: by the product.
+        warranty_end: Option<Date>,
     }
 
     /// PU-03 `unit.install`.
@@ -95,6 +97,36 @@ payload! {
         product_id: Option<ProductId>,
         reason: Option<ReasonCode>,
         note: Option<Text<2000>>,
+    }
+
+    /// `unit.change-status`: a ticket has it in repair, or back.
+    ChangeUnitStatus {
+        serial: Option<Text<60>>,
+        product_id: Option<ProductId>,
+        status: UnitStatus,
+        ticket_id: Option<AggregateId>,
+    }
+
+    /// `unit.raise-alarm`: what a unit in use complains of, told by its gateway.
+    RaiseUnitAlarm {
+        serial: Option<Text<60>>,
+        product_id: Option<ProductId>,
+        alarm_id: EntityId,
+        code: Code,
+        /// 1 to 1000.
+        severity: u16,
+        text: Option<Text<500>>,
+        /// Default: `occurred_at`.
+        raised_at: Option<Instant>,
+    }
+
+    /// `unit.clear-alarm`.
+    ClearUnitAlarm {
+        serial: Option<Text<60>>,
+        product_id: Option<ProductId>,
+        alarm_id: EntityId,
+        /// Default: `occurred_at`.
+        cleared_at: Option<Instant>,
     }
 
     /// PU-10 `unit.recall`.

@@ -7,11 +7,11 @@ use serde::Serialize;
 use super::SealedFields;
 use super::parts::ComponentV1;
 use super::work_order::{Each, events};
-use crate::enums::{UnitResult, WarrantyBasis};
-use crate::ids::{AggregateId, Code, CustomerId, ProductId, ReasonCode, SiteId};
+use crate::enums::{UnitResult, UnitStatus, WarrantyBasis};
+use crate::ids::{AggregateId, Code, CustomerId, EntityId, ProductId, ReasonCode, SiteId};
 use crate::qty::Number;
 use crate::text::{Sealed, Text};
-use crate::time::{Date, Instant};
+use crate::time::{Date, Instant, Seconds};
 
 events! {
     /// PU-01: a unit was made; what was built into it first.
@@ -74,6 +74,27 @@ events! {
 
     /// PU-09: it is no more.
     UnitScrappedV1 [note] { serial: Text<60>, reason: ReasonCode, note: Option<Sealed> }
+
+    /// A ticket has it in repair, or back.
+    UnitStatusChangedV1 { serial: Text<60>, old: UnitStatus, new: UnitStatus, ticket_id: Option<AggregateId> }
+
+    /// It complains of something, where it stands in use.
+    UnitAlarmRaisedV1 [text] {
+        serial: Text<60>,
+        product_id: ProductId,
+        customer_id: Option<CustomerId>,
+        alarm_id: EntityId,
+        code: Code,
+        severity: u16,
+        text: Option<Sealed>,
+        raised_at: Instant,
+    }
+
+    /// The same again while it is active. `count` is how often it was raised by now.
+    UnitAlarmRepeatedV1 { serial: Text<60>, alarm_id: EntityId, code: Code, severity: u16, count: u32, raised_at: Instant }
+
+    /// It is over.
+    UnitAlarmClearedV1 { serial: Text<60>, alarm_id: EntityId, code: Code, cleared_at: Instant, active_for: Seconds }
 
     /// PU-10: it must come back.
     UnitRecalledV1 [note] { serial: Text<60>, campaign: Code, reason: ReasonCode, note: Option<Sealed> }

@@ -386,6 +386,41 @@ pub fn all() -> Vec<Event> {
             ticket_id: Some(id(51)),
         }
         .into(),
+        UnitStatusChangedV1 {
+            serial: text("SER-7"),
+            old: UnitStatus::Shipped,
+            new: UnitStatus::InRepair,
+            ticket_id: Some(id(51)),
+        }
+        .into(),
+        UnitAlarmRaisedV1 {
+            serial: text("SER-7"),
+            product_id: code("pump-200"),
+            customer_id: Some(code("acme")),
+            alarm_id: id(52),
+            code: code("overheat"),
+            severity: 800,
+            text: Some(sealed()),
+            raised_at: t,
+        }
+        .into(),
+        UnitAlarmRepeatedV1 {
+            serial: text("SER-7"),
+            alarm_id: id(52),
+            code: code("overheat"),
+            severity: 800,
+            count: 3,
+            raised_at: t,
+        }
+        .into(),
+        UnitAlarmClearedV1 {
+            serial: text("SER-7"),
+            alarm_id: id(52),
+            code: code("overheat"),
+            cleared_at: t,
+            active_for: Seconds(600),
+        }
+        .into(),
         UnitTransferredV1 { serial: text("SER-7"), old_customer: Some(code("acme")), new_customer: code("acme") }
             .into(),
         UnitScrappedV1 { serial: text("SER-7"), reason: code("quality"), note: Some(sealed()) }.into(),
