@@ -285,6 +285,9 @@ fn commit(
         }
     };
     let events: Vec<_> = commit.events.iter().filter_map(read).collect();
+    // First, so that what a manager wants by the events counts with it.
+    let own = commit.head.account == *account;
+    let row = if own { outbox::end(tx, &commit.head)? } else { None };
     for (stored, event) in &events {
         let cx = Cx { tx, commit, event: stored };
         facts::on(&cx, event)?;
@@ -294,10 +297,9 @@ fn commit(
             m.on(&cx, event)?;
         }
     }
-    if commit.head.account != *account {
+    if !own {
         return Ok(());
     }
-    let row = outbox::end(tx, &commit.head)?;
     let refused = match &commit.head.outcome {
         Outcome::Rejected(r) => Some(r.code),
         Outcome::Accepted | Outcome::Existing => None,
