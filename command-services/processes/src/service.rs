@@ -179,7 +179,10 @@ impl Service {
             if self.may_fire() {
                 (store, fired) = blocking(move || store.fire(now, BATCH).map(|n| (store, n))).await?;
             }
-            self.send_what_is_due(&store).await?;
+            for (bus, messages) in self.look_through(&store)? {
+                self.parts.metrics.sent.inc_by(messages.len() as u64);
+                bus.publish(messages).await?;
+            }
             let wait = if fired < BATCH { LOOK_EVERY } else { Duration::ZERO };
             // The clock of a demonstration may be moved any time, so nobody waits longer than that.
             let Ok(Some(first)) = tokio::time::timeout(wait, reading.finds.recv()).await else { continue };
@@ -275,7 +278,8 @@ impl Service {
         self.progress.send_modify(|p| f(p.logs.entry(context).or_default()));
     }
 
-    async fn send_what_is_due(&mut self, store: &Store) -> Result<(), ProcessError> {
+    /// Counts what waits, and gives what is to be sent now.
+    fn look_through(&mut self, store: &Store) -> Result<Vec<(Arc<dyn Bus>, Vec<Outbound>)>, ProcessError> {
         let depth = store.depth()?;
         let m = &self.parts.metrics;
         m.open.set(depth.open as i64);
@@ -302,16 +306,16 @@ impl Service {
             }
         }
         self.sent.retain(|id, _| ready.iter().any(|r| r.command_id == *id));
+        let mut out = Vec::new();
         for n in 0..self.parts.followed.len() {
             let messages = self.due_messages(store, n, &ready);
             if !messages.is_empty() {
-                self.parts.metrics.sent.inc_by(messages.len() as u64);
-                self.parts.followed[n].bus.publish(messages).await?;
+                out.push((self.parts.followed[n].bus.clone(), messages));
             }
         }
         let overdue = self.sent.values().filter(|(tries, _)| *tries >= OVERDUE).count();
         self.parts.metrics.overdue.set(overdue as i64);
-        Ok(())
+        Ok(out)
     }
 
     /// What may be sent to a context and was not sent lately.

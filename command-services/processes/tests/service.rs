@@ -37,7 +37,7 @@ fn pm_4_warns_at_its_shares_breaches_when_due_and_escalates_at_once_at_half_and_
     let mut l = Live::new("2026-03-02T09:00:00Z");
     let t = l.ticket(5, "TK-2026-000005");
     l.happened(&[(t, started("2026-03-02T17:00:00Z"))]);
-    let mut step = |l: &mut Live, before: &str, time: &str, command: &str| {
+    let step = |l: &mut Live, before: &str, time: &str, command: &str| {
         l.until(before);
         assert!(l.waiting().is_empty(), "{before}: {:?}", l.commands());
         l.until(time);
@@ -245,11 +245,14 @@ fn pm_5_use_that_will_reach_the_limit_within_the_lead_opens_ahead() {
     l.happened(&[(id(80), activated(None))]);
     l.happened(&[counted("200", "200", false)]);
     l.now = at("2026-03-11T12:00:00Z");
-    // 20 a day: 100 are left in ten days at 300.
+    // At ten a day it takes three weeks more.
     l.happened(&[counted("299", "299", false)]);
     assert!(l.waiting().is_empty());
     l.now = at("2026-03-12T12:00:00Z");
-    l.happened(&[counted("320", "320", false)]);
+    // In eleven days 157, and then 158: with that use the rest takes a bit more, and a bit less than ten.
+    l.happened(&[counted("357", "357", false)]);
+    assert!(l.waiting().is_empty());
+    l.happened(&[counted("358", "358", false)]);
     let row = l.only();
     let (ticket, event) = opened(&row, "TK-2026-000001");
     l.accept(&row, &[(ticket, event)]);

@@ -1,7 +1,7 @@
 //! PM-9 for tickets: closes what was resolved and nobody answered, lets quotes expire, ends sessions
 //! that last too long, and warns of a technician who works in two places.
 
-use mw_contract::{AggregateId, CommandType, Context, ErrorCode, Event, ReferenceKind, TicketState};
+use mw_contract::{AggregateId, CommandType, Context, Date, ErrorCode, Event, ReferenceKind, TicketState};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
@@ -22,7 +22,9 @@ CREATE TABLE work (
     session TEXT PRIMARY KEY, ticket TEXT NOT NULL, technician TEXT NOT NULL, started_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX work_technician ON work (technician);
-CREATE TABLE quote (ticket TEXT PRIMARY KEY, quote TEXT NOT NULL, revision INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE quote (
+    ticket TEXT PRIMARY KEY, quote TEXT NOT NULL, revision INTEGER NOT NULL, valid_until TEXT NOT NULL, event TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Sets or takes away the timer of a resolved ticket, as its site's settings say now. One whose repair
@@ -63,6 +65,19 @@ fn begun(cx: &Cx<'_>, session: &str, technician: &str) -> rusqlite::Result<()> {
     }
 }
 
+/// Sets the timer of a quote: its last day ends as its site's clocks say.
+fn expire_later(tx: &Connection, ticket: AggregateId) -> rusqlite::Result<()> {
+    let found: Option<(String, String)> = tx
+        .prepare_cached("SELECT valid_until, event FROM quote WHERE ticket = ?1")?
+        .query_row([ticket.to_string()], |r| Ok((r.get(0)?, r.get(1)?)))
+        .optional()?;
+    let Some(t) = tickets::ticket(tx, ticket)? else { return Ok(()) };
+    let parts = found.and_then(|(day, event)| Some((day.parse::<Date>().ok()?, event.parse().ok()?)));
+    let Some((day, event)) = parts else { return Ok(()) };
+    let (_, end) = day.span_in(&days::zone(tx, &t.site)?);
+    timers::set(tx, NAME, &format!("quote/{ticket}"), end, event)
+}
+
 fn no_quote(cx: &Cx<'_>) -> rusqlite::Result<()> {
     let id = cx.aggregate().to_string();
     cx.tx.prepare_cached("DELETE FROM quote WHERE ticket = ?1")?.execute([&id])?;
@@ -93,15 +108,14 @@ impl Manager for TicketEnd {
                 timers::clear(tx, NAME, &format!("session/{session}"))
             }
             Event::QuoteSubmitted(e) => {
-                let id = cx.aggregate().to_string();
-                tx.prepare_cached("INSERT OR REPLACE INTO quote VALUES (?1, ?2, ?3)")?.execute(params![
-                    id,
+                tx.prepare_cached("INSERT OR REPLACE INTO quote VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+                    cx.aggregate().to_string(),
                     e.quote_id.to_string(),
-                    e.revision
+                    e.revision,
+                    e.valid_until.to_string(),
+                    cx.id().to_string()
                 ])?;
-                let Some(site) = tickets::ticket(tx, cx.aggregate())?.map(|t| t.site) else { return Ok(()) };
-                let (_, end) = e.valid_until.span_in(&days::zone(tx, &site)?);
-                cx.timer(NAME, &format!("quote/{id}"), end)
+                expire_later(tx, cx.aggregate())
             }
             Event::QuoteApproved(_) | Event::QuoteRejected(_) | Event::QuoteExpired(_) => no_quote(cx),
             Event::TicketCancelled(_) => {
@@ -116,7 +130,10 @@ impl Manager for TicketEnd {
                 let mut q =
                     tx.prepare_cached("SELECT id FROM ticket WHERE site = ?1 AND state = 'resolved' ORDER BY id")?;
                 let ids = q.query_map([e.code.as_str()], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-                ids.iter().filter_map(|id| id.parse().ok()).try_for_each(|id| close_later(tx, id))
+                ids.iter().filter_map(|id| id.parse().ok()).try_for_each(|id| close_later(tx, id))?;
+                let mut q = tx.prepare_cached("SELECT ticket FROM quote ORDER BY ticket")?;
+                let ids = q.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+                ids.iter().filter_map(|id| id.parse().ok()).try_for_each(|id| expire_later(tx, id))
             }
             _ => Ok(()),
         }
@@ -186,5 +203,6 @@ fn expire(f: &Fired<'_>, id: AggregateId) -> rusqlite::Result<()> {
             .optional()?;
     let (Some(t), Some((quote, revision))) = (tickets::ticket(f.tx, id)?, quote) else { return Ok(()) };
     let payload = json!({"quote_id": quote, "revision": revision});
+    // An id by the quote's own event: a timer that is set again sends nothing again.
     outbox::push(f.tx, NAME, &t.wish(f.timer.trigger, "expire", CommandType::TicketExpireQuote, payload).send())
 }

@@ -107,7 +107,8 @@ impl Logs {
         log.push(Arc::new(StoredCommit { number, last_position, head, events }));
     }
 
-    fn of(&self, context: Context) -> &[Arc<StoredCommit>] {
+    /// The commits of a log.
+    pub fn of(&self, context: Context) -> &[Arc<StoredCommit>] {
         self.commits.get(&context).map(Vec::as_slice).unwrap_or_default()
     }
 

@@ -207,4 +207,15 @@ mod tests {
         let r = w.run(&admin(), "unit.scrap", first, json!({"serial": "P-2", "reason": "dropped"}));
         assert_eq!(code(r), ErrorCode::Validation);
     }
+
+    #[test]
+    fn pu_10_a_process_manager_only_proposes_a_recall_and_the_refusal_says_why() {
+        let mut w = World::new();
+        let u = w.unit("P-1");
+        let note = "3 tickets in 30 days name cause worn_seal in lot L-7";
+        let proposed = json!({"campaign": "lot-l-7", "reason": "other", "note": note});
+        let refusal = w.run(&system(), "unit.recall", u, proposed).unwrap_err();
+        assert!(refusal.message.ends_with(note), "{}", refusal.message);
+        assert_eq!(rule(Err(refusal)), "PU-10");
+    }
 }
