@@ -9,6 +9,7 @@ use mw_broker::Broker;
 use mw_contract::Context;
 use mw_identity::Login;
 use mw_log::{EventLog, LocalReader, LogReader, SledLog};
+use mw_processes::Followed;
 use mw_production::Production;
 use mw_query_api::{Api, ApiConfig, Models, Texts, Vaults};
 use mw_runtime::{BusinessClock, Clock, CommandService};
@@ -63,7 +64,9 @@ async fn play(
     data: &Data,
 ) -> Result<()> {
     let settled = async || {
-        managers.handle.settled(deciders[0].log.head().commit).await;
+        for d in deciders {
+            managers.handle.settled(d.service.context(), d.log.head().commit).await;
+        }
         known.handle.reached(deciders[0].log.head().commit).await;
     };
     let services = deciders.map(|d| d.service.clone());
@@ -124,8 +127,8 @@ async fn up(config: Up) -> Result<ExitCode> {
         demo::reference_data(&production.service).await?;
     }
     let bus = link(&broker, "processes").await?;
-    let managers =
-        processes::start(&data.path("processes"), reader(&production.log), bus, clock.clone(), &stopped, &meters);
+    let followed = [&production.log, &after_service.log].map(|log| Followed { reader: reader(log), bus: bus.clone() });
+    let managers = processes::start(&data.path("processes"), followed.into(), clock.clone(), &stopped, &meters);
     if history {
         play([&production, &after_service], &managers, &known, &clock, then, &data).await?;
     }
