@@ -432,7 +432,6 @@ fn rm_18_stops_by_hours_and_pieces_by_reason() {
     assert_eq!(scrap[0].percent, "81.82");
     assert_eq!(scrap.iter().map(|i| i.vital).collect::<Vec<_>>(), [true, false]);
     assert_eq!(pareto_of(&p, pareto::Kind::ReworkReason)[0].quantity.as_deref(), Some("6"));
-    assert!(pareto_of(&p, pareto::Kind::Fault).is_empty());
 }
 
 fn rows(conn: &rusqlite::Connection) -> Vec<String> {
