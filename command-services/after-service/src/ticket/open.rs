@@ -74,8 +74,7 @@ pub fn open(
     }
     let year = u16::try_from(ctx.occurred_at.year()).unwrap_or_default();
     let number = facts.desk.next_number(year);
-    let number =
-        number.ok_or_else(|| Rejection::guard("TK-01", format!("the ticket numbers of {year} are used up")))?;
+    let number = number.ok_or_else(|| exists(format!("the ticket numbers of {year} are used up")))?;
     let opened = TicketOpenedV1 {
         number,
         site_id: site.clone(),
