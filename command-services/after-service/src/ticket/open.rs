@@ -19,6 +19,9 @@ use crate::state::AfterServiceState;
 /// The most entries of a list in one report.
 const MOST: usize = 50;
 
+/// The longest that work on one ticket is estimated: a year.
+pub(super) const MOST_EFFORT: u64 = 366 * 24 * 3_600;
+
 /// Decides TK-01.
 pub fn open(
     facts: &Facts<'_>,
@@ -143,6 +146,9 @@ fn shape(
     }
     if p.down_since.is_some_and(|d| d > ctx.occurred_at) {
         wrong("down_since", "is not after the report");
+    }
+    if p.estimated_effort.is_some_and(|e| e > MOST_EFFORT) {
+        wrong("estimated_effort", "is a year at most, in seconds");
     }
     if p.follows == Some(ctx.aggregate_id) {
         wrong("follows", "is another ticket");

@@ -276,7 +276,7 @@ proptest! {
     /// Over both clock changes, with reports that come late.
     #[test]
     fn t5_holds_whatever_happens(
-        start in 0i64..400,
+        start in 0i64..5500,
         steps in prop::collection::vec((0u8..=255, 0i64..3000, 0i64..400, any::<bool>()), 1..40),
     ) {
         let mut w = World::new();
