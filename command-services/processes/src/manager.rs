@@ -1,6 +1,6 @@
 //! The trait of a process manager, and what it is given.
 
-use mw_contract::{AggregateId, CommandType, ErrorCode, Event, Instant, SiteId, StoredCommit, StoredEvent};
+use mw_contract::{AggregateId, CommandType, Context, ErrorCode, Event, Instant, SiteId, StoredCommit, StoredEvent};
 use rusqlite::Connection;
 use serde_json::Value;
 use uuid::Uuid;
@@ -24,6 +24,8 @@ pub struct Fired<'a> {
     pub tx: &'a Connection,
     /// The timer; it is gone from its table.
     pub timer: &'a Timer,
+    /// Business time now, at or after the timer's own.
+    pub now: Instant,
 }
 
 /// The outcome of a command that a manager sent.
@@ -61,8 +63,48 @@ pub struct Send<'a> {
     pub payload: Value,
 }
 
-/// A process manager. What it does follows from the log alone: the same commits make the same
+/// A command that a manager wants, with everything in it; compared with what waits already.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The event that it follows from.
+    pub trigger: Uuid,
+    /// Which of the things that follow from it.
+    pub step: String,
+    /// The site of the topic.
+    pub site: SiteId,
+    /// Its type.
+    pub command: CommandType,
+    /// The aggregate that it acts on.
+    pub aggregate: AggregateId,
+    /// For strict commands.
+    pub expected_version: Option<u64>,
+    /// Its payload.
+    pub payload: Value,
+}
+
+impl Wish {
+    /// The same as a command to be sent.
+    pub fn send(&self) -> Send<'_> {
+        Send {
+            trigger: self.trigger,
+            step: &self.step,
+            site: &self.site,
+            command: self.command,
+            aggregate: self.aggregate,
+            expected_version: self.expected_version,
+            occurred_at: None,
+            payload: self.payload.clone(),
+        }
+    }
+}
+
+/// A process manager. What it does follows from the logs alone: the same commits make the same
 /// rows and the same commands.
+///
+/// Two logs have no common order. A manager that goes by both keeps what each of them says apart and
+/// derives what it wants from all of it ([`crate::outbox::want`]), so that at the heads of both logs
+/// the same waits whichever log was read first. Where two steps exclude each other, the one that has
+/// its outcome stands.
 pub trait Manager: std::marker::Send + Sync {
     /// Its name, part of the ids of its commands.
     fn name(&self) -> &'static str;
@@ -70,7 +112,13 @@ pub trait Manager: std::marker::Send + Sync {
     /// Its tables.
     fn tables(&self) -> &'static str;
 
-    /// An event of the log.
+    /// The contexts whose logs it goes by. Nothing of it is sent before each of them was read to its
+    /// head once.
+    fn contexts(&self) -> &'static [Context] {
+        &[Context::Production]
+    }
+
+    /// An event of either log.
     fn on(&self, cx: &Cx<'_>, event: &Event) -> rusqlite::Result<()>;
 
     /// A timer of its own has come due. One that is stale does nothing.

@@ -1,32 +1,49 @@
-//! The one file of the process managers. State, timers, outbox and checkpoint change in one
-//! transaction, so that the file always stands exactly at its checkpoint.
+//! The one file of the process managers. State, timers, outbox and the checkpoint of a log change in
+//! one transaction, so that the file always stands exactly at its checkpoints, one a log.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mw_contract::{AccountName, CommitNumber, Event, Instant, Outcome, StoredCommit, cloud};
+use mw_contract::{AccountName, CommitNumber, Context, Event, Instant, Outcome, StoredCommit, cloud};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::manager::{Cx, Ended, Fired, Manager};
 use crate::outbox::{self, Row};
-use crate::{ACCOUNT, ProcessError, facts, managers, timers};
+use crate::{ACCOUNT, ProcessError, facts, managers, tickets, timers, units};
 
 /// Raised with every change of tables or of what follows from an event; a file of another version
 /// is built again.
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
+
+/// The contexts whose logs are followed.
+pub const FOLLOWED: [Context; 2] = [Context::Production, Context::AfterService];
 
 const CHECKPOINT: &str = "CREATE TABLE checkpoint (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
+    context TEXT PRIMARY KEY,
     schema INTEGER NOT NULL,
     commit_number INTEGER NOT NULL,
-    last_command TEXT
-) STRICT; INSERT INTO checkpoint VALUES (1, 0, 0, NULL);";
+    last_command TEXT,
+    read_once INTEGER NOT NULL
+) STRICT; INSERT INTO checkpoint VALUES ('production', 0, 0, NULL, 0), ('after-service', 0, 0, NULL, 0);";
+
+/// How far a log has been worked on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stand {
+    head: CommitNumber,
+    /// Was this file ever at the head of the log?
+    read_once: bool,
+}
+
+/// The place of a context's log in an array.
+fn place(context: Context) -> usize {
+    FOLLOWED.iter().position(|c| *c == context).unwrap_or(0)
+}
 
 /// The open file.
 pub struct Store {
     conn: Connection,
     path: PathBuf,
-    head: CommitNumber,
+    stands: [Stand; FOLLOWED.len()],
     managers: Vec<Box<dyn Manager>>,
     account: AccountName,
 }
@@ -74,18 +91,25 @@ impl Store {
             return Ok(None);
         }
         let conn = Self::connect(path)?;
-        let (schema, commit): (u32, i64) =
-            conn.query_row("SELECT schema, commit_number FROM checkpoint", [], |r| Ok((r.get(0)?, r.get(1)?)))?;
-        if schema != SCHEMA {
-            return Ok(None);
+        let mut stands = [Stand::default(); FOLLOWED.len()];
+        for (stand, context) in stands.iter_mut().zip(FOLLOWED) {
+            let (schema, commit, read_once): (u32, i64, bool) = conn.query_row(
+                "SELECT schema, commit_number, read_once FROM checkpoint WHERE context = ?1",
+                [context.as_str()],
+                |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
+            )?;
+            if schema != SCHEMA {
+                return Ok(None);
+            }
+            *stand = Stand { head: CommitNumber(commit as u64), read_once };
         }
-        Ok(Some(Self::with(conn, path, CommitNumber(commit as u64))))
+        Ok(Some(Self::with(conn, path, stands)))
     }
 
-    fn with(conn: Connection, path: &Path, head: CommitNumber) -> Self {
+    fn with(conn: Connection, path: &Path, stands: [Stand; FOLLOWED.len()]) -> Self {
         // A code by its form, which a test checks.
         let account = AccountName::new(ACCOUNT).unwrap_or_else(|_| unreachable!("{ACCOUNT} is a code"));
-        Store { conn, path: path.to_owned(), head, managers: managers::all(), account }
+        Store { conn, path: path.to_owned(), stands, managers: managers::all(), account }
     }
 
     fn fresh(path: &Path) -> Result<Self, ProcessError> {
@@ -106,6 +130,8 @@ impl Store {
             tx.execute_batch(outbox::TABLES)?;
             tx.execute_batch(timers::TABLES)?;
             tx.execute_batch(facts::TABLES)?;
+            tx.execute_batch(tickets::TABLES)?;
+            tx.execute_batch(units::TABLES)?;
             for m in managers::all() {
                 tx.execute_batch(m.tables())?;
             }
@@ -115,16 +141,33 @@ impl Store {
             Ok(conn)
         };
         let conn = make().map_err(|source| ProcessError::Sqlite { path: path.to_owned(), source })?;
-        Ok(Self::with(conn, path, CommitNumber::ZERO))
+        Ok(Self::with(conn, path, Default::default()))
     }
 
     fn sqlite<T>(&self, r: rusqlite::Result<T>) -> Result<T, ProcessError> {
         r.map_err(|source| ProcessError::Sqlite { path: self.path.clone(), source })
     }
 
-    /// The last commit whose effects are in the file.
-    pub fn head(&self) -> CommitNumber {
-        self.head
+    /// The last commit of a log whose effects are in the file.
+    pub fn head(&self, context: Context) -> CommitNumber {
+        self.stands[place(context)].head
+    }
+
+    /// Notes that the file is at the head of a log.
+    pub fn read_once(&mut self, context: Context) -> Result<(), ProcessError> {
+        if !self.stands[place(context)].read_once {
+            let r = self.conn.execute("UPDATE checkpoint SET read_once = 1 WHERE context = ?1", [context.as_str()]);
+            self.sqlite(r)?;
+            self.stands[place(context)].read_once = true;
+        }
+        Ok(())
+    }
+
+    /// The managers of which nothing may be sent yet: a log that they go by was never read to its
+    /// head, and what they want may have its outcome there.
+    fn blind(&self) -> Vec<&'static str> {
+        let unread = |c: &Context| !self.stands[place(*c)].read_once;
+        self.managers.iter().filter(|m| m.contexts().iter().any(unread)).map(|m| m.name()).collect()
     }
 
     /// The account whose commands these are.
@@ -134,13 +177,17 @@ impl Store {
 
     /// Is `stored`, what the log has at the checkpoint, the commit that was read there? A log that
     /// was restored from an older backup may hold another.
-    pub fn stands_on(&self, stored: Option<&StoredCommit>) -> Result<bool, ProcessError> {
-        if self.head == CommitNumber::ZERO {
+    pub fn stands_on(&self, context: Context, stored: Option<&StoredCommit>) -> Result<bool, ProcessError> {
+        let head = self.head(context);
+        if head == CommitNumber::ZERO {
             return Ok(true);
         }
-        let last: Option<String> =
-            self.sqlite(self.conn.query_row("SELECT last_command FROM checkpoint", [], |r| r.get(0)))?;
-        Ok(stored.is_some_and(|c| c.number == self.head && last == Some(c.head.command_id.to_string())))
+        let last: Option<String> = self.sqlite(self.conn.query_row(
+            "SELECT last_command FROM checkpoint WHERE context = ?1",
+            [context.as_str()],
+            |r| r.get(0),
+        ))?;
+        Ok(stored.is_some_and(|c| c.number == head && last == Some(c.head.command_id.to_string())))
     }
 
     /// Throws everything away, to be built again.
@@ -150,13 +197,15 @@ impl Store {
         Self::fresh(&path)
     }
 
-    /// Works on commits that follow the checkpoint, in one transaction; earlier ones are passed over.
-    pub fn apply(&mut self, commits: &[Arc<StoredCommit>]) -> Result<(), ProcessError> {
-        let from = commits.partition_point(|c| c.number <= self.head);
-        let mut head = self.head;
+    /// Works on commits of a log that follow its checkpoint, in one transaction; earlier ones are passed
+    /// over.
+    pub fn apply(&mut self, context: Context, commits: &[Arc<StoredCommit>]) -> Result<(), ProcessError> {
+        let stand = &mut self.stands[place(context)];
+        let from = commits.partition_point(|c| c.number <= stand.head);
+        let mut head = stand.head;
         for c in &commits[from..] {
             if c.number != head.next() {
-                return Err(ProcessError::Gap { expected: head.next(), got: c.number });
+                return Err(ProcessError::Gap { context, expected: head.next(), got: c.number });
             }
             head = c.number;
         }
@@ -168,40 +217,50 @@ impl Store {
                 commit(&tx, &self.managers, &self.account, c)?;
             }
             tx.execute(
-                "UPDATE checkpoint SET commit_number = ?1, last_command = ?2",
-                params![head.0 as i64, last.head.command_id.to_string()],
+                "UPDATE checkpoint SET commit_number = ?1, last_command = ?2 WHERE context = ?3",
+                params![head.0 as i64, last.head.command_id.to_string(), context.as_str()],
             )?;
             tx.commit()
         };
         run().map_err(|source| ProcessError::Sqlite { path, source })?;
-        self.head = head;
+        stand.head = head;
         Ok(())
     }
 
     /// Fires what is due; gives how many fired.
     pub fn fire(&mut self, now: Instant, limit: usize) -> Result<usize, ProcessError> {
         let path = self.path.clone();
+        let blind = self.blind();
         let mut run = || -> rusqlite::Result<usize> {
-            let due = timers::due(&self.conn, now, limit)?;
+            let due = timers::due(&self.conn, now, limit, &blind)?;
             if due.is_empty() {
                 return Ok(0);
             }
             let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut fired = 0;
             for timer in &due {
+                // One that fired before it may have taken it away, or set it to a later time.
+                if !timers::is_set(&tx, timer)? {
+                    continue;
+                }
                 timers::clear(&tx, &timer.process, &timer.key)?;
                 if let Some(m) = self.managers.iter().find(|m| m.name() == timer.process) {
-                    m.fire(&Fired { tx: &tx, timer })?;
+                    m.fire(&Fired { tx: &tx, timer, now })?;
                 }
+                fired += 1;
             }
             tx.commit()?;
-            Ok(due.len())
+            Ok(fired)
         };
         run().map_err(|source| ProcessError::Sqlite { path, source })
     }
 
-    /// The commands that may be sent now.
-    pub fn ready(&self, limit: usize) -> Result<Vec<Row>, ProcessError> {
-        self.sqlite(outbox::ready(&self.conn, limit))
+    /// The commands of a context that may be sent now.
+    pub fn ready(&self, context: Context, limit: usize) -> Result<Vec<Row>, ProcessError> {
+        let mut rows = self.sqlite(outbox::ready(&self.conn, context, limit))?;
+        let blind = self.blind();
+        rows.retain(|r| !blind.contains(&r.process.as_str()));
+        Ok(rows)
     }
 
     /// How much waits.
@@ -226,17 +285,21 @@ fn commit(
         }
     };
     let events: Vec<_> = commit.events.iter().filter_map(read).collect();
+    // First, so that what a manager wants by the events counts with it.
+    let own = commit.head.account == *account;
+    let row = if own { outbox::end(tx, &commit.head)? } else { None };
     for (stored, event) in &events {
         let cx = Cx { tx, commit, event: stored };
         facts::on(&cx, event)?;
+        tickets::on(&cx, event)?;
+        units::on(&cx, event)?;
         for m in managers {
             m.on(&cx, event)?;
         }
     }
-    if commit.head.account != *account {
+    if !own {
         return Ok(());
     }
-    let row = outbox::end(tx, &commit.head.command_id)?;
     let refused = match &commit.head.outcome {
         Outcome::Rejected(r) => Some(r.code),
         Outcome::Accepted | Outcome::Existing => None,

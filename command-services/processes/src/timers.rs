@@ -46,12 +46,14 @@ pub fn clear(tx: &Connection, process: &str, key: &str) -> rusqlite::Result<()> 
     Ok(())
 }
 
-/// Those that are due, the earliest first.
-pub fn due(conn: &Connection, now: Instant, limit: usize) -> rusqlite::Result<Vec<Timer>> {
+/// Those that are due, the earliest first, but for those of some processes.
+pub fn due(conn: &Connection, now: Instant, limit: usize, but: &[&str]) -> rusqlite::Result<Vec<Timer>> {
+    let but: String = but.iter().map(|p| format!(",{p},")).collect();
     conn.prepare_cached(
-        "SELECT process, key, due, trigger_id FROM timer WHERE due <= ?1 ORDER BY due, process, key LIMIT ?2",
+        "SELECT process, key, due, trigger_id FROM timer WHERE due <= ?1 AND instr(?3, ',' || process || ',') = 0
+         ORDER BY due, process, key LIMIT ?2",
     )?
-    .query_map(params![now.millis(), limit as i64], |r| {
+    .query_map(params![now.millis(), limit as i64, but], |r| {
         Ok(Timer {
             process: r.get(0)?,
             key: r.get(1)?,
@@ -60,6 +62,19 @@ pub fn due(conn: &Connection, now: Instant, limit: usize) -> rusqlite::Result<Ve
         })
     })?
     .collect()
+}
+
+/// Is it still set, and to that time?
+pub fn is_set(conn: &Connection, t: &Timer) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM timer WHERE process = ?1 AND key = ?2 AND due = ?3)")?
+        .query_row(params![t.process, t.key, t.due.millis()], |r| r.get(0))
+}
+
+/// Takes away all whose keys begin so.
+pub fn clear_all(tx: &Connection, process: &str, prefix: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM timer WHERE process = ?1 AND key >= ?2 AND key < ?2 || char(127)")?
+        .execute([process, prefix])?;
+    Ok(())
 }
 
 /// How many are set.

@@ -13,6 +13,7 @@ use mw_contract::{
 };
 use mw_processes::Store;
 use mw_processes::outbox::Row;
+use mw_processes::store::FOLLOWED;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -99,12 +100,12 @@ fn id(n: u128) -> AggregateId {
 
 /// The commands that wait; each must be one that production reads.
 fn ready(s: &Store) -> Vec<Row> {
-    let rows = s.ready(100).unwrap();
+    let rows = s.ready(Context::Production, 100).unwrap();
     for r in &rows {
         let m = r.message(s.account());
-        let site = "plant-1".parse().unwrap();
+        let site = r.site.parse().unwrap();
         let e = CommandEnvelope::read(&m.payload, Context::Production, Some(&site)).unwrap();
-        assert_eq!(m.topic, "mw/v1/plant-1/cmd/processes/production");
+        assert_eq!(m.topic, format!("mw/v1/{site}/cmd/processes/production"));
         assert!(e.command.is_ok(), "{} {:?}: {:?}", r.command, r.payload, e.command);
     }
     rows
@@ -112,7 +113,8 @@ fn ready(s: &Store) -> Vec<Row> {
 
 fn open(dir: &Path, h: &History) -> Store {
     let mut s = Store::open(dir).unwrap();
-    s.apply(&h.commits).unwrap();
+    s.apply(Context::Production, &h.commits).unwrap();
+    FOLLOWED.iter().for_each(|c| s.read_once(*c).unwrap());
     s
 }
 
@@ -164,13 +166,16 @@ fn a_refusal_that_nobody_expected_is_kept_for_people() {
 #[test]
 fn every_event_of_the_registry_is_taken_whatever_came_before() {
     let dir = tempfile::tempdir().unwrap();
-    let mut h = History::default();
+    let mut logs = [History::default(), History::default()];
     for e in samples::all() {
         // As stored, sealed text is not plain; what has some is written without a vault elsewhere.
         if e.encode().is_ok() {
-            h.happened(&[(id(1), e)]);
+            let after_service = e.event_type().aggregate().context() == Context::AfterService;
+            logs[usize::from(after_service)].happened(&[(id(1), e)]);
         }
     }
+    let [mut h, tickets] = logs;
+    assert!(tickets.commits.len() > 40, "{}", tickets.commits.len());
     let mut unknown = (*h.commits.last().unwrap().clone()).clone();
     unknown.number = unknown.number.next();
     if let Some(e) = unknown.events.first_mut() {
@@ -178,7 +183,19 @@ fn every_event_of_the_registry_is_taken_whatever_came_before() {
     }
     h.commits.push(Arc::new(unknown));
     let s = open(dir.path(), &h);
-    assert_eq!(s.head(), CommitNumber(h.commits.len() as u64));
+    assert_eq!(s.head(Context::Production), CommitNumber(h.commits.len() as u64));
+    ready(&s);
+    let mut s = s;
+    s.apply(Context::AfterService, &tickets.commits).unwrap();
+    ready(&s);
+    // And the other way round.
+    let dir = tempfile::tempdir().unwrap();
+    let mut s = Store::open(dir.path()).unwrap();
+    s.apply(Context::AfterService, &tickets.commits).unwrap();
+    s.apply(Context::Production, &h.commits).unwrap();
+    let far = t0().plus_millis(400 * 24 * 3_600_000);
+    FOLLOWED.iter().for_each(|c| s.read_once(*c).unwrap());
+    while s.fire(far, 100).unwrap() > 0 {}
     ready(&s);
 }
 

@@ -65,9 +65,13 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
         | C::WorkOrderPlan
         | C::WorkOrderUnplan
         | C::WorkOrderChangeQuantity
-        | C::WorkOrderChangeDueDate
-        | C::WorkOrderCancel => match role {
+        | C::WorkOrderChangeDueDate => match role {
             R::Planner | R::Admin => Some(Yes),
+            _ => None,
+        },
+        // PM-2 cancels the order of a ticket that was cancelled.
+        C::WorkOrderCancel => match role {
+            R::Planner | R::Admin | R::System => Some(Yes),
             _ => None,
         },
         // The decider keeps a line lead to its line and day, and each reopening to its roles.
@@ -208,9 +212,9 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
             R::Device => Some(OwnCell),
             _ => None,
         },
-        // Whoever reads production orders, except the auditor, who writes nothing.
+        // Whoever reads production orders, except the auditor, who writes nothing. PM-2 reminds the planner.
         C::WorkOrderAddNote => match role {
-            R::Operator | R::LineLead | R::Planner | R::QualityInspector | R::Admin => Some(Yes),
+            R::Operator | R::LineLead | R::Planner | R::QualityInspector | R::Admin | R::System => Some(Yes),
             _ => None,
         },
         // `system` is the demonstration, which registers its cells.
@@ -249,7 +253,7 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
             _ => None,
         },
         C::EquipmentRecordCounter => match role {
-            R::Technician => Some(Yes),
+            R::Technician | R::System => Some(Yes),
             R::Device => Some(OwnCell),
             _ => None,
         },
@@ -262,6 +266,7 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
             R::System => Some(Yes),
             _ => None,
         },
+        // PM-7: a unit that takes another one's place.
         C::UnitShip | C::UnitTransfer => match role {
             R::Planner | R::Dispatcher | R::Admin | R::System => Some(Yes),
             _ => None,
@@ -286,11 +291,12 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
             _ => None,
         },
         C::UnitScrap => match role {
-            R::Planner | R::QualityInspector | R::Admin => Some(Yes),
+            R::Planner | R::QualityInspector | R::Admin | R::System => Some(Yes),
             _ => None,
         },
+        // PM-3 only proposes it; the decider leaves it to people.
         C::UnitRecall => match role {
-            R::QualityInspector | R::Admin => Some(Yes),
+            R::QualityInspector | R::Admin | R::System => Some(Yes),
             _ => None,
         },
         C::StockReceive | C::StockReserve | C::StockReleaseReservation => match role {
@@ -388,7 +394,6 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
         | C::TicketArrive
         | C::TicketAbortTravel
         | C::TicketStartWork
-        | C::TicketPauseWork
         | C::TicketResumeWork
         | C::TicketRecordDiagnosis
         | C::TicketRequestParts
@@ -397,6 +402,12 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
         | C::TicketLogWork => match role {
             R::Technician => Some(Assigned),
             R::Admin => Some(Yes),
+            _ => None,
+        },
+        // PM-9 ends sessions that nobody ended.
+        C::TicketPauseWork => match role {
+            R::Technician => Some(Assigned),
+            R::Admin | R::System => Some(Yes),
             _ => None,
         },
         // PM-5 passes on what machines count.

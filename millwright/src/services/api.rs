@@ -79,7 +79,7 @@ impl ApiIdentity for Asked {
 /// How long the owner of a vault is waited for; then its texts stay sealed in this answer.
 const OPENING: Duration = Duration::from_secs(2);
 
-/// Sealed text of production, opened where its keys are.
+/// Sealed text of a context, opened where its keys are.
 pub struct AskedTexts(pub Arc<Asker>);
 
 fn opened(answer: Value) -> Opened {

@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mw_log::LogReader;
-use mw_processes::{Handle, Metrics, Parts};
-use mw_runtime::{Bus, Clock};
+use mw_processes::{Followed, Handle, Metrics, Parts};
+use mw_runtime::Clock;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -18,17 +17,16 @@ pub struct Processes {
     task: JoinHandle<()>,
 }
 
-/// Starts them; they end when `stopped` says so.
+/// Starts them on the logs of production and after-service; they end when `stopped` says so.
 pub fn start(
     dir: &Path,
-    reader: Arc<dyn LogReader>,
-    bus: Arc<dyn Bus>,
+    followed: Vec<Followed>,
     clock: Arc<dyn Clock>,
     stopped: &watch::Receiver<bool>,
     meters: &Meters,
 ) -> Processes {
     let metrics = meters.register(Metrics::register);
-    let (handle, service) = mw_processes::start(Parts { dir: dir.to_owned(), reader, bus, clock, metrics });
+    let (handle, service) = mw_processes::start(Parts { dir: dir.to_owned(), followed, clock, metrics });
     let mut stopped = stopped.clone();
     let task = tokio::spawn(async move {
         let end = async move { drop(stopped.wait_for(|s| *s).await) };

@@ -9,8 +9,9 @@ use mw_broker::Broker;
 use mw_contract::Context;
 use mw_identity::Login;
 use mw_log::{EventLog, LocalReader, LogReader, SledLog};
+use mw_processes::Followed;
 use mw_production::Production;
-use mw_query_api::{Api, ApiConfig, Models, Texts};
+use mw_query_api::{Api, ApiConfig, Models, Texts, Vaults};
 use mw_runtime::{BusinessClock, Clock, CommandService};
 use tokio::sync::watch;
 
@@ -63,7 +64,9 @@ async fn play(
     data: &Data,
 ) -> Result<()> {
     let settled = async || {
-        managers.handle.settled(deciders[0].log.head().commit).await;
+        for d in deciders {
+            managers.handle.settled(d.service.context(), d.log.head().commit).await;
+        }
         known.handle.reached(deciders[0].log.head().commit).await;
     };
     let services = deciders.map(|d| d.service.clone());
@@ -124,8 +127,8 @@ async fn up(config: Up) -> Result<ExitCode> {
         demo::reference_data(&production.service).await?;
     }
     let bus = link(&broker, "processes").await?;
-    let managers =
-        processes::start(&data.path("processes"), reader(&production.log), bus, clock.clone(), &stopped, &meters);
+    let followed = [&production.log, &after_service.log].map(|log| Followed { reader: reader(log), bus: bus.clone() });
+    let managers = processes::start(&data.path("processes"), followed.into(), clock.clone(), &stopped, &meters);
     if history {
         play([&production, &after_service], &managers, &known, &clock, then, &data).await?;
     }
@@ -152,6 +155,7 @@ async fn up(config: Up) -> Result<ExitCode> {
         &identity.login,
         &services,
         &production,
+        &after_service,
         &views,
         &managers,
         &known,
@@ -228,6 +232,7 @@ fn start_api(
     login: &Arc<Login>,
     services: &[(Arc<CommandService>, Arc<SledLog>); 3],
     production: &Running,
+    after_service: &Running,
     views: &Views,
     managers: &Processes,
     known: &Known,
@@ -262,7 +267,10 @@ fn start_api(
             copy: None,
         }),
         models,
-        texts: Texts::Here(Arc::new(Opener(production.vault.clone()))),
+        texts: Vaults::new([
+            (Context::Production, Texts::Here(Arc::new(Opener(production.vault.clone())))),
+            (Context::AfterService, Texts::Here(Arc::new(Opener(after_service.vault.clone())))),
+        ]),
         now: Arc::new(move || clock.now()),
         ready,
         metrics: Arc::new(move || text.text()),

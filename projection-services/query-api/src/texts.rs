@@ -1,16 +1,16 @@
-//! Sealed text for readers in scope. The keys are with the command service of the context: in its
-//! process they are at hand, elsewhere it is asked.
+//! Sealed text for readers in scope. The keys are with the command service of each context: in its
+//! process they are at hand, elsewhere it is asked. A text is opened by the context that sealed it.
 //!
 //! A query runs inside a read transaction on a blocking thread and must not wait for another
 //! service there. So it runs with what is known, notes what it could not open, and runs again once
 //! that was asked for, in one go.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mw_contract::Sealed;
-use mw_production_views::TextOpener;
+use mw_contract::{Context, Sealed};
+use mw_views::{NeverOpens, TextOpener};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -48,6 +48,22 @@ impl Texts {
     /// For one request.
     pub fn session(&self) -> Session {
         Session { texts: self.clone(), known: Arc::default(), rounds: 0 }
+    }
+}
+
+/// Where each context's text is opened. One that has no entry seals no text, or nobody opens it.
+#[derive(Clone, Default)]
+pub struct Vaults(BTreeMap<Context, Texts>);
+
+impl Vaults {
+    /// Of these contexts.
+    pub fn new(of: impl IntoIterator<Item = (Context, Texts)>) -> Self {
+        Vaults(of.into_iter().collect())
+    }
+
+    /// The texts of a context for one request.
+    pub fn session(&self, of: Context) -> Session {
+        self.0.get(&of).map_or_else(|| Texts::Here(Arc::new(NeverOpens)).session(), Texts::session)
     }
 }
 

@@ -49,26 +49,26 @@ CREATE INDEX try_stock ON try (stock) WHERE got IS NULL;
 CREATE INDEX try_request ON try (request);
 ";
 
-fn qty(text: &str) -> Qty {
+pub(super) fn qty(text: &str) -> Qty {
     text.parse().unwrap_or(Qty::ZERO)
 }
 
-fn sum(tx: &Connection, sql: &str, key: &str) -> rusqlite::Result<Qty> {
+pub(super) fn sum(tx: &Connection, sql: &str, key: &str) -> rusqlite::Result<Qty> {
     let mut q = tx.prepare_cached(sql)?;
     let all = q.query_map([key], |r| r.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(all.iter().map(|t| qty(t)).sum())
 }
 
 /// A stock item.
-struct Item {
-    id: AggregateId,
-    item: ItemId,
-    location: Code,
-    lot: Option<Text<40>>,
-    site: SiteId,
+pub(super) struct Item {
+    pub(super) id: AggregateId,
+    pub(super) item: ItemId,
+    pub(super) location: Code,
+    pub(super) lot: Option<Text<40>>,
+    pub(super) site: SiteId,
 }
 
-fn items(tx: &Connection, condition: &str, key: &str) -> rusqlite::Result<Vec<(Item, Qty)>> {
+pub(super) fn items(tx: &Connection, condition: &str, key: &str) -> rusqlite::Result<Vec<(Item, Qty)>> {
     let sql = format!("SELECT id, item, location, lot, site, on_hand FROM stock WHERE {condition} = ?1 ORDER BY id");
     let mut q = tx.prepare_cached(&sql)?;
     let rows = q.query_map([key], |r| {

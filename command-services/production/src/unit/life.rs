@@ -5,7 +5,7 @@ use mw_contract::command::unit::{ChangeUnitStatus, RecallUnit, ScrapUnit, Transf
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::unit::{UnitRecalledV1, UnitScrappedV1, UnitStatusChangedV1, UnitTransferredV1};
 use mw_contract::reference::catalogues;
-use mw_contract::{CommandType, Rejection, Sealed, UnitStatus};
+use mw_contract::{CommandType, Rejection, Role, Sealed, UnitStatus};
 
 use super::{decided, in_status, unit};
 use crate::facts::Production;
@@ -57,7 +57,8 @@ pub fn scrap(
     Ok(decided(ctx, role, vec![scrapped.into()]))
 }
 
-/// Decides PU-10. A unit can be recalled by several campaigns.
+/// Decides PU-10. A unit can be recalled by several campaigns. A process manager only proposes it: the
+/// refusal says why, and somebody who may decides.
 pub fn recall(
     facts: &Production,
     state: &ProductionState,
@@ -68,6 +69,11 @@ pub fn recall(
     let u = unit(state, ctx)?;
     in_status(u, CommandType::UnitRecall, &ALIVE)?;
     let (reason, _) = need_reason(facts, catalogues::UNIT, p.reason.as_ref(), p.note.as_ref())?;
+    if role == Role::System {
+        let why = p.note.as_ref().map(|n| format!(" {n}")).unwrap_or_default();
+        let message = format!("a recall is proposed; a quality inspector decides.{why}");
+        return Err(Rejection::guard("PU-10", message).with("campaign", p.campaign.as_str()));
+    }
     let recalled = UnitRecalledV1 {
         serial: u.serial.clone(),
         campaign: p.campaign.clone(),
@@ -200,5 +206,16 @@ mod tests {
         // An id and a serial number that are not of one unit.
         let r = w.run(&admin(), "unit.scrap", first, json!({"serial": "P-2", "reason": "dropped"}));
         assert_eq!(code(r), ErrorCode::Validation);
+    }
+
+    #[test]
+    fn pu_10_a_process_manager_only_proposes_a_recall_and_the_refusal_says_why() {
+        let mut w = World::new();
+        let u = w.unit("P-1");
+        let note = "3 tickets in 30 days name cause worn_seal in lot L-7";
+        let proposed = json!({"campaign": "lot-l-7", "reason": "other", "note": note});
+        let refusal = w.run(&system(), "unit.recall", u, proposed).unwrap_err();
+        assert!(refusal.message.ends_with(note), "{}", refusal.message);
+        assert_eq!(rule(Err(refusal)), "PU-10");
     }
 }

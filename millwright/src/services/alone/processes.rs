@@ -1,4 +1,4 @@
-//! `millwright processes`: the process managers, from the log that production serves.
+//! `millwright processes`: the process managers, from the logs that production and after-service serve.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use mw_contract::Context;
+use mw_processes::Followed;
 use mw_runtime::BusinessClock;
 use tokio::sync::watch;
 
@@ -25,11 +26,14 @@ pub fn run(args: &ServiceArgs) -> Result<ExitCode> {
 }
 
 async fn serve(alone: Arc<Alone>, mut signals: Signals) -> Result<Option<String>> {
-    let reader = alone.log_of(Context::Production).await?;
-    let bus = alone.connect("commands")?;
+    let mut followed = Vec::new();
+    for context in [Context::Production, Context::AfterService] {
+        let reader = alone.log_of(context).await?;
+        followed.push(Followed { reader, bus: alone.connect(&format!("commands-{context}"))? });
+    }
     let (stop, stopped) = watch::channel(false);
     let dir = alone.data.path("processes");
-    let running = processes::start(&dir, reader, bus, Arc::new(BusinessClock::wall()), &stopped, &alone.meters);
+    let running = processes::start(&dir, followed, Arc::new(BusinessClock::wall()), &stopped, &alone.meters);
     let (handle, needs) = (running.handle.clone(), alone.needs.clone());
     let watching = tokio::spawn(async move {
         loop {
