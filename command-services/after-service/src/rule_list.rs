@@ -30,7 +30,7 @@ fn every_rule_has_a_test_of_its_name() {
     let mut all = Vec::new();
     sources(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut all);
     for rule in RULES {
-        let name = format!("    fn {rule}_");
+        let name = format!("fn {rule}_");
         assert!(all.iter().any(|s| s.contains(&name)), "no test begins with {rule}_");
     }
     // No rule id is used in the code and left out of the list.

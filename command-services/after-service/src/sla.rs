@@ -72,6 +72,11 @@ fn may_start(event: &Event) -> bool {
     )
 }
 
+/// Nobody owes an update before the customer has heard from us once.
+fn has_begun(sla: &Sla, clock: SlaClock) -> bool {
+    clock != SlaClock::Update || sla.stopped.contains(&SlaClock::Update)
+}
+
 /// Waits the resolution clock for the unit?
 fn awaits_arrival(ticket: &Ticket, sla: &Sla, policy: &PolicyV1) -> bool {
     let here = |s: RmaState| matches!(s, RmaState::Received | RmaState::Dispositioned);
@@ -143,11 +148,9 @@ impl Hands<'_> {
         }
         let calendar = BusinessCalendar::from_stored(&policy.calendar);
         let none = Sla::default();
-        // The update clock begins with the first comment.
-        let at_once = policy.targets.iter().filter(|t| t.clock != SlaClock::Update);
-        let clocks = at_once.map(|t| {
+        let clocks = policy.targets.iter().map(|t| {
             let remaining_s = signed(t.target);
-            let runs = pause_cause(self.ticket, &none, &policy, t.clock).is_none();
+            let runs = has_begun(&none, t.clock) && pause_cause(self.ticket, &none, &policy, t.clock).is_none();
             let due = runs.then(|| due(&calendar, self.at(), remaining_s));
             ClockV1 { clock: t.clock, target: t.target, remaining_s, due }
         });
@@ -160,7 +163,7 @@ impl Hands<'_> {
     fn verdicts(&mut self, own: &[&Event]) {
         let Some(sla) = self.before.map(|t| &t.sla) else { return };
         let kinds: BTreeSet<SlaClock> = own.iter().flat_map(|e| stops(sla, e)).copied().collect();
-        for kind in kinds {
+        for kind in kinds.into_iter().filter(|k| has_begun(sla, *k)) {
             if let Some(clock) = sla.clocks.get(&kind).filter(|c| c.ended.is_none()) {
                 self.verdict(sla, kind, clock);
             }
@@ -243,7 +246,8 @@ impl Hands<'_> {
             let (used, runs, breached) = match self.sla.clocks.get(&t.clock) {
                 Some(c) if c.ended.is_some() => continue,
                 Some(c) => (signed(c.target) - c.left(old.as_ref(), self.at()), c.since.is_some(), c.breached),
-                None if t.clock == SlaClock::Update || self.sla.stopped.contains(&t.clock) => continue,
+                None if t.clock == SlaClock::Update => (0, false, false),
+                None if self.sla.stopped.contains(&t.clock) => continue,
                 None => (new.between(self.ticket.cycle_since, self.at()).max(0), true, false),
             };
             let remaining_s = signed(t.target) - used;
@@ -262,7 +266,7 @@ impl Hands<'_> {
     /// Stops and starts the clocks as the ticket's state asks for it.
     fn level(&mut self) {
         let Some(policy) = self.sla.policy.clone() else { return };
-        let kinds: Vec<SlaClock> = self.sla.clocks.keys().copied().collect();
+        let kinds: Vec<SlaClock> = self.sla.clocks.keys().copied().filter(|k| has_begun(&self.sla, *k)).collect();
         for kind in kinds {
             let Some(c) = self.sla.clocks.get(&kind).filter(|c| c.ended.is_none()) else { continue };
             let cause = pause_cause(self.ticket, &self.sla, &policy, kind);

@@ -65,34 +65,34 @@ pub fn evolve(sla: &mut Sla, event: &Event, meta: &EventMeta) {
         }
         Event::SlaPolicyApplied(e) => applied(sla, e, at),
         Event::SlaPaused(e) => {
-            if let Some(c) = clock(sla, e.clock) {
+            if let Some(c) = sla.clocks.get_mut(&e.clock) {
                 c.with(e.remaining_s, None, None);
             }
         }
         Event::SlaResumed(e) => {
-            if let Some(c) = clock(sla, e.clock) {
+            if let Some(c) = sla.clocks.get_mut(&e.clock) {
                 c.with(e.remaining_s, Some(at), Some(e.due));
             }
         }
         Event::SlaMet(e) => {
-            if let Some(c) = clock(sla, e.clock) {
+            if let Some(c) = sla.clocks.get_mut(&e.clock) {
                 c.remaining_s = signed(e.spare);
                 (c.since, c.due, c.ended) = (None, None, Some(ClockEnd::Met));
             }
         }
         Event::SlaBreached(e) => {
-            if let Some(c) = clock(sla, e.clock) {
+            if let Some(c) = sla.clocks.get_mut(&e.clock) {
                 c.breached = true;
                 c.ended = c.ended.map(|_| ClockEnd::Late);
             }
         }
         Event::SlaBreachRevoked(e) => {
-            if let Some(c) = clock(sla, e.clock) {
+            if let Some(c) = sla.clocks.get_mut(&e.clock) {
                 c.breached = false;
             }
         }
         Event::SlaWarningRaised(e) => {
-            if let Some(c) = clock(sla, e.clock) {
+            if let Some(c) = sla.clocks.get_mut(&e.clock) {
                 c.warned.insert(e.pct);
             }
         }
@@ -106,10 +106,10 @@ fn happened(sla: &mut Sla, event: &Event, at: Instant) {
         stop(sla, *kind, at);
     }
     match event {
-        // Nothing more is owed to the customer for now; a failed test takes it up again.
-        Event::TicketResolved(_) => all_stand_still(sla, at),
+        // No update is owed for now; a failed test takes it up again.
+        Event::TicketResolved(_) => stand_still(sla, at, |kind| kind == SlaClock::Update),
         // They end without a verdict.
-        Event::TicketCancelled(_) | Event::TicketClosed(_) => all_stand_still(sla, at),
+        Event::TicketCancelled(_) | Event::TicketClosed(_) => stand_still(sla, at, |_| true),
         Event::RepairVerified(e) if e.verdict == RepairVerdict::Fail => {
             sla.stopped.remove(&SlaClock::Resolution);
             if let Some(c) = sla.clocks.get_mut(&SlaClock::Resolution) {
@@ -147,7 +147,11 @@ pub(super) fn is_answer(event: &Event) -> bool {
 }
 
 fn stop(sla: &mut Sla, kind: SlaClock, at: Instant) {
-    sla.stopped.insert(kind);
+    let first = sla.stopped.insert(kind);
+    if first && kind == SlaClock::Update {
+        // It begins only now.
+        return;
+    }
     let calendar = calendar(sla);
     if let Some(c) = sla.clocks.get_mut(&kind).filter(|c| c.ended.is_none()) {
         c.ended = Some(if c.in_time(at) { ClockEnd::Met } else { ClockEnd::Late });
@@ -155,9 +159,9 @@ fn stop(sla: &mut Sla, kind: SlaClock, at: Instant) {
     }
 }
 
-fn all_stand_still(sla: &mut Sla, at: Instant) {
+fn stand_still(sla: &mut Sla, at: Instant, which: impl Fn(SlaClock) -> bool) {
     let calendar = calendar(sla);
-    for c in sla.clocks.values_mut() {
+    for (_, c) in sla.clocks.iter_mut().filter(|(kind, _)| which(**kind)) {
         c.stand_still(calendar.as_ref(), at);
     }
 }
@@ -178,16 +182,6 @@ fn applied(sla: &mut Sla, e: &SlaPolicyAppliedV1, at: Instant) {
     // What ended stays as it ended; what has no target any more is gone.
     sla.clocks.extend(old.into_iter().filter(|(_, c)| c.ended.is_some()));
     sla.policy = Some(e.policy.clone());
-}
-
-/// A clock; one that begins later than the others is made from the policy.
-fn clock(sla: &mut Sla, kind: SlaClock) -> Option<&mut Clock> {
-    if !sla.clocks.contains_key(&kind) {
-        let target = sla.policy.as_ref()?.targets.iter().find(|t| t.clock == kind)?.target;
-        let given = ClockV1 { clock: kind, target, remaining_s: signed(target), due: None };
-        sla.clocks.insert(kind, Clock::given(&given, Instant::clamped(0)));
-    }
-    sla.clocks.get_mut(&kind)
 }
 
 /// The business seconds that are left of a clock at a moment; none when there is no such clock.

@@ -19,6 +19,9 @@ use crate::state::AfterServiceState;
 /// The most entries of a list in one report.
 const MOST: usize = 50;
 
+/// The longest that work on one ticket is estimated: a year.
+pub(super) const MOST_EFFORT: u64 = 366 * 24 * 3_600;
+
 /// Decides TK-01.
 pub fn open(
     facts: &Facts<'_>,
@@ -74,8 +77,7 @@ pub fn open(
     }
     let year = u16::try_from(ctx.occurred_at.year()).unwrap_or_default();
     let number = facts.desk.next_number(year);
-    let number =
-        number.ok_or_else(|| Rejection::guard("TK-01", format!("the ticket numbers of {year} are used up")))?;
+    let number = number.ok_or_else(|| exists(format!("the ticket numbers of {year} are used up")))?;
     let opened = TicketOpenedV1 {
         number,
         site_id: site.clone(),
@@ -144,6 +146,9 @@ fn shape(
     }
     if p.down_since.is_some_and(|d| d > ctx.occurred_at) {
         wrong("down_since", "is not after the report");
+    }
+    if p.estimated_effort.is_some_and(|e| e > MOST_EFFORT) {
+        wrong("estimated_effort", "is a year at most, in seconds");
     }
     if p.follows == Some(ctx.aggregate_id) {
         wrong("follows", "is another ticket");

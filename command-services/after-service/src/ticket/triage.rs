@@ -7,6 +7,7 @@ use mw_contract::event::ticket::{TicketPriorityChangedV1, TicketTriagedV1};
 use mw_contract::reference::{Document, catalogues};
 use mw_contract::{CommandType, FieldError, ReferenceKind, Rejection, Role, Sealed, Seconds};
 
+use super::open::MOST_EFFORT;
 use super::warranty;
 use crate::rules::{Case, Facts, all_valid, authorise_if};
 use crate::state::{AfterServiceState, Ticket};
@@ -27,6 +28,9 @@ pub fn triage(
     let mut errors = Vec::new();
     one_to_four(&mut errors, "payload.severity", p.severity);
     one_to_four(&mut errors, "payload.priority", p.priority);
+    if p.estimated_effort.is_some_and(|e| e > MOST_EFFORT) {
+        errors.push(FieldError::new("payload.estimated_effort", "is a year at most, in seconds"));
+    }
     if skills.len() > MOST_SKILLS {
         errors.push(FieldError::new("payload.required_skills", "has at most 20 entries"));
     }
@@ -143,6 +147,9 @@ mod tests {
         unknown["category"] = json!("electrical");
         assert_eq!(code(w.dispatcher("ticket.triage", id, unknown)), ErrorCode::ReasonUnknown);
         assert_eq!(code(w.dispatcher("ticket.triage", id, as_triaged(0, 5))), ErrorCode::Validation);
+        let mut ages = as_triaged(2, 2);
+        ages["estimated_effort"] = json!(u64::MAX);
+        assert_eq!(code(w.dispatcher("ticket.triage", id, ages)), ErrorCode::Validation);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The clocks by what happens to a ticket: each event is followed as if a command had decided it.
 
 mod again;
+mod commands;
 mod rules;
 
 use mw_contract::decide::{Decision, DecisionContext, EventMeta};

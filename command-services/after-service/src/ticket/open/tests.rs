@@ -58,9 +58,11 @@ fn tk_01_opens_a_ticket_with_a_number_a_warranty_and_running_clocks() {
 #[test]
 fn tk_01_names_all_wrong_fields_at_once() {
     let mut w = World::new();
-    let p = call(json!({"severity": 5, "down_since": "2026-03-02T09:00:00.000Z", "follows": id(2),
+    let p = call(
+        json!({"severity": 5, "estimated_effort": u64::MAX, "down_since": "2026-03-02T09:00:00.000Z", "follows": id(2),
         "preferred_windows": [{"from": "2026-03-03T08:00:00.000Z", "to": "2026-03-03T08:00:00.000Z"}],
-        "attachments": [{"uri": "s3://x", "sha256": "zz", "media_type": "a/b", "bytes": 1}]}));
+        "attachments": [{"uri": "s3://x", "sha256": "zz", "media_type": "a/b", "bytes": 1}]}),
+    );
     let r = opens(&mut w, &dispatcher(), p).map(|(_, d)| d);
     let fields = detail(r, "fields");
     let fields: Vec<&str> = fields.as_array().unwrap().iter().map(|f| f["field"].as_str().unwrap()).collect();
@@ -69,6 +71,7 @@ fn tk_01_names_all_wrong_fields_at_once() {
         [
             "payload.severity",
             "payload.down_since",
+            "payload.estimated_effort",
             "payload.follows",
             "payload.preferred_windows[0].to",
             "payload.attachments[0].sha256"
