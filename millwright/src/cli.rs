@@ -416,6 +416,20 @@ pub enum AccountCommand {
         #[command(flatten)]
         common: Common,
     },
+    /// Destroy the key of a customer's or an author's free text; nobody can read it any more.
+    EraseSubject {
+        /// The customer whose tickets' free text is erased.
+        #[arg(long, value_name = "CODE", required_unless_present = "account", conflicts_with = "account")]
+        customer: Option<String>,
+        /// The account that wrote what is erased.
+        #[arg(long, value_name = "NAME")]
+        account: Option<String>,
+        /// Why, as a case number: it stays readable.
+        #[arg(long)]
+        reason: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Replace the secret; the new one is printed once.
     RotateSecret {
         account: String,

@@ -44,9 +44,18 @@ fn the_tour_of_the_readme_works_as_it_is_written() {
     let wrong = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{text}\n{wrong}");
     let replies = text.lines().filter(|l| l.starts_with("{\"status\":")).collect::<Vec<_>>();
-    assert_eq!(replies.len(), 16, "{text}\n{wrong}");
+    assert_eq!(replies.len(), 29, "{text}\n{wrong}");
     assert!(replies.iter().all(|r| r.starts_with("{\"status\":\"accepted\"")), "{text}\n{wrong}");
-    for shown in ["\"completed\"", "P2-0001", "P2-0005", "WorkOrderCompleted", "\"lead-1\"", "signed checkpoint"] {
+    for shown in [
+        "\"in_warranty\"",
+        "\"seal-20\"",
+        "\"completed\"",
+        "P2-0001",
+        "P2-0005",
+        "WorkOrderCompleted",
+        "\"lead-1\"",
+        "signed checkpoint",
+    ] {
         assert!(text.contains(shown), "{shown} is not shown: {text}\n{wrong}");
     }
 }

@@ -199,7 +199,8 @@ fn an_order_crosses_all_of_them_and_each_keeps_its_own_store() {
     };
     assert_eq!(stores(&dir.path().join("production")), deciding("production"));
     let after_service = stores(&dir.path().join("after-service"));
-    assert!(after_service.is_subset(&deciding("after-service")), "{after_service:?}");
+    let copy = after_service.iter().filter(|n| n.starts_with("known/")).cloned().collect();
+    assert!(after_service.is_subset(&(&deciding("after-service") | &copy)), "{after_service:?}");
     let broker = stores(&dir.path().join("broker"));
     assert!(
         broker.iter().all(|n| n.starts_with("broker/") || n == "copies/accounts.json" || n == "lock"),

@@ -45,6 +45,8 @@ pub fn state_after(before: TicketState, event: &Event) -> TicketState {
         Event::TechnicianReassigned(e) => e.to_state,
         Event::AssignmentDeclined(_) => S::Triaged,
         Event::VisitScheduled(_) => S::Scheduled,
+        // A visit whose time had passed has a time again.
+        Event::VisitRescheduled(_) if before == S::Assigned => S::Scheduled,
         Event::VisitCancelled(e) if matches!(before, S::Assigned | S::Scheduled) => e.to_state,
         Event::TravelStarted(_) => S::Travelling,
         Event::TravelAborted(_) if before == S::Travelling => S::Assigned,
@@ -274,7 +276,8 @@ fn ticket(t: &mut Ticket, event: &Event, meta: &EventMeta) {
         }
         Event::TravelAborted(e) => {
             if let Some(trip) = t.trips.iter_mut().find(|x| x.trip_id == e.trip_id) {
-                trip.ended_at = Some(meta.occurred_at);
+                // Who arrived and then turned back travelled until the arrival.
+                trip.ended_at = trip.ended_at.or(Some(meta.occurred_at));
             }
         }
         Event::WorkStarted(e) => work_started(t, e, before, meta),

@@ -18,6 +18,8 @@ mod fixture;
 pub mod known;
 pub mod matrix;
 pub mod plan;
+#[cfg(test)]
+mod rule_list;
 pub mod rules;
 pub mod sla;
 pub mod state;
@@ -29,7 +31,7 @@ pub use known::Known;
 pub use state::{AfterServiceState, Ticket};
 
 use mw_contract::decide::{Decision, DecisionContext, Domain, EventMeta};
-use mw_contract::{AggregateKind, Command, CommandType, Context, Event, Rejection, StreamId};
+use mw_contract::{AccountName, AggregateKind, Command, CommandType, Context, DataSubject, Event, Rejection, StreamId};
 
 use crate::desk::Desk;
 use crate::rules::Facts;
@@ -76,6 +78,22 @@ impl Domain for AfterService {
 
     fn observe(&mut self, stream: &StreamId, event: &Event, meta: &EventMeta) {
         self.desk.learn(stream, event, meta);
+    }
+
+    // The ticket's customer, else the author.
+    fn data_subject(
+        &self,
+        state: &AfterServiceState,
+        stream: &StreamId,
+        events: &[(StreamId, Event)],
+        author: &AccountName,
+    ) -> DataSubject {
+        let opened = events.iter().find_map(|(s, e)| match e {
+            Event::TicketOpened(o) if s == stream => o.customer_id.clone(),
+            _ => None,
+        });
+        let customer = opened.or_else(|| state.ticket()?.customer_id.clone());
+        customer.map_or_else(|| DataSubject::Account(author.clone()), DataSubject::Customer)
     }
 
     fn needs_existing(&self, command: &Command) -> bool {

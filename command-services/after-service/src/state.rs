@@ -430,6 +430,10 @@ pub struct Sla {
     pub policy: Option<PolicyV1>,
     /// The clocks of this cycle.
     pub clocks: BTreeMap<SlaClock, Clock>,
+    /// What has happened in this cycle that stops a clock, whether that clock ran or not.
+    pub stopped: BTreeSet<SlaClock>,
+    /// The unit has come to the workshop in this cycle.
+    pub arrived: bool,
 }
 
 /// A clock (2.6): what is left of its business time, never a due date that is moved.

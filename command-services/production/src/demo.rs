@@ -2,7 +2,8 @@
 //! products, an SLA policy, the starter catalogues, a customer.
 //!
 //! Owns plain data in the wire form of `reference.put`. Whoever starts the demo sends it through
-//! the ordinary command path.
+//! the ordinary command path. Catalogues that a plant fills for itself (fault codes, categories,
+//! teams, the priority matrix, alarm rules …) are not here, so that every well-formed code is taken.
 
 use mw_contract::reference::Document;
 use mw_contract::{Code, ReferenceKind};
@@ -88,7 +89,7 @@ pub const DOCUMENTS: &[(ReferenceKind, &str, &str)] = &[
         K::Catalogue,
         "ticket_hold_reasons",
         r#"{"name":"Ticket hold reasons","entries":[
-            {"code":"waiting_parts","pauses_sla":true},{"code":"waiting_customer","pauses_sla":true},
+            {"code":"waiting_parts"},{"code":"waiting_customer","pauses_sla":true},
             {"code":"waiting_customer_access","pauses_sla":true},{"code":"waiting_supplier","pauses_sla":false},
             {"code":"waiting_unit_arrival","pauses_sla":true},{"code":"internal","pauses_sla":false}]}"#,
     ),
@@ -124,6 +125,36 @@ mod tests {
         for (kind, code, document) in documents() {
             assert_eq!(w.facts.document(kind, code.as_str()), Some(&document), "{kind} {code}");
         }
+    }
+
+    #[test]
+    fn what_a_plant_fills_for_itself_takes_any_code() {
+        use mw_contract::reference::catalogues as c;
+        let w = World::new();
+        let open = [
+            c::SYMPTOM,
+            c::FAULT_CAUSE,
+            c::REMEDY,
+            c::CATEGORY,
+            c::TICKET,
+            c::QUOTE,
+            c::ALARM,
+            c::EQUIPMENT_CLASS,
+            c::PRIORITY,
+            c::TEAM,
+            c::SKILL,
+            c::CHANGE,
+        ];
+        for catalogue in open {
+            assert!(w.facts.document(ReferenceKind::Catalogue, catalogue).is_none(), "{catalogue}");
+        }
+        // Whether the wait for parts stops the clock is for the policy to say.
+        let Some(Document::Catalogue(holds)) = w.facts.document(ReferenceKind::Catalogue, c::TICKET_HOLD) else {
+            panic!("no hold reasons");
+        };
+        let by_policy: Vec<&str> =
+            holds.entries.iter().filter(|e| e.pauses_sla.is_none()).map(|e| e.code.as_str()).collect();
+        assert_eq!((by_policy, holds.entries.len()), (vec!["waiting_parts"], 6));
     }
 
     #[test]

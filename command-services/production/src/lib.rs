@@ -77,7 +77,7 @@ impl Domain for Production {
             AggregateKind::Unit => unit::decide(self, state, command, ctx),
             AggregateKind::Stock => stock::decide(self, state, command, ctx),
             AggregateKind::Inbox => inbox::decide(self, state, command, ctx),
-            AggregateKind::Reference => reference::decide(state, command, ctx),
+            AggregateKind::Reference => reference::decide(self, state, command, ctx),
             AggregateKind::Ticket | AggregateKind::MaintenancePlan | AggregateKind::Account => Err(foreign(command)),
         }
     }

@@ -1,14 +1,20 @@
 //! `reference.put` and `reference.retire`: reference data.
 //!
 //! Owns what makes a document usable. A document may name others that do not exist yet, so that
-//! a plant can be entered in any order; what an order copies is checked when it copies.
+//! a plant can be entered in any order; what an order copies is checked when it copies. What a
+//! ticket would have to promise by is there first: the calendar of an SLA policy, the policy of a
+//! contract.
 
 use mw_contract::command::reference::{PutReference, RetireReference};
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::reference::{DocumentText, ReferencePutV1, ReferenceRetiredV1};
-use mw_contract::reference::{Calendar, Document, OpeningHours};
-use mw_contract::{AggregateKind, Command, FieldError, Rejection, StreamId};
+use mw_contract::reference::{
+    Calendar, CatalogueEntry, Customer, Document, OpeningHours, Product, Site, SiteSettings, SlaPolicy,
+};
+use mw_contract::time::is_time_zone;
+use mw_contract::{AggregateKind, Command, Date, FieldError, ReferenceKind, Rejection, StreamId};
 
+use crate::facts::Production;
 use crate::rules::{Holds, all_valid, authorise};
 use crate::state::ProductionState;
 use crate::structure;
@@ -20,19 +26,29 @@ const MOST_BYTES: usize = 15 * 1024;
 ///
 /// # Errors
 /// As the commands' own rules say; `VALIDATION` for a command of another aggregate.
-pub fn decide(state: &ProductionState, command: &Command, ctx: &DecisionContext<'_>) -> Result<Decision, Rejection> {
+pub fn decide(
+    facts: &Production,
+    state: &ProductionState,
+    command: &Command,
+    ctx: &DecisionContext<'_>,
+) -> Result<Decision, Rejection> {
     match command {
-        Command::ReferencePut(p) => put(state, p, ctx),
+        Command::ReferencePut(p) => put(facts, state, p, ctx),
         Command::ReferenceRetire(p) => retire(state, p, ctx),
         other => Err(crate::foreign(other)),
     }
 }
 
 /// Decides `reference.put`: a new revision, which also brings a retired code back.
-pub fn put(state: &ProductionState, p: &PutReference, ctx: &DecisionContext<'_>) -> Result<Decision, Rejection> {
+pub fn put(
+    facts: &Production,
+    state: &ProductionState,
+    p: &PutReference,
+    ctx: &DecisionContext<'_>,
+) -> Result<Decision, Rejection> {
     let role = authorise(ctx, Holds::default())?;
     let document = Document::from_command(p.kind, &p.document).map_err(|e| Rejection::validation(vec![e]))?;
-    all_valid(problems(&document))?;
+    all_valid(problems(facts, &document))?;
     let text = document.canonical();
     if text.len() > MOST_BYTES {
         return Err(Rejection::invalid("payload.document", format!("has at most {MOST_BYTES} bytes")));
@@ -56,7 +72,7 @@ pub fn retire(state: &ProductionState, p: &RetireReference, ctx: &DecisionContex
 }
 
 /// What the types of a document can't say.
-fn problems(document: &Document) -> Vec<FieldError> {
+fn problems(facts: &Production, document: &Document) -> Vec<FieldError> {
     let mut errors = Vec::new();
     match document {
         Document::Routing(r) => {
@@ -72,8 +88,13 @@ fn problems(document: &Document) -> Vec<FieldError> {
                     let field = format!("payload.document.entries[{i}].code");
                     errors.push(FieldError::new(field, "must stand only once"));
                 }
+                check_entry(&mut errors, i, e);
             }
         }
+        Document::Site(s) => check_site(&mut errors, s),
+        Document::Product(p) => check_product(&mut errors, p),
+        Document::SlaPolicy(p) => check_policy(&mut errors, facts, p),
+        Document::Customer(c) => check_customer(&mut errors, facts, c),
         Document::Calendar(c) => check_calendar(&mut errors, c),
         Document::ShiftCalendar(s) => {
             for (i, shift) in s.shifts.iter().enumerate() {
@@ -98,7 +119,94 @@ fn problems(document: &Document) -> Vec<FieldError> {
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
+fn error(errors: &mut Vec<FieldError>, field: impl std::fmt::Display, why: impl Into<String>) {
+    errors.push(FieldError::new(format!("payload.document.{field}"), why));
+}
+
+fn check_zone(errors: &mut Vec<FieldError>, zone: &str) {
+    if !is_time_zone(zone) {
+        error(errors, "time_zone", "is an IANA time zone such as Europe/Berlin");
+    }
+}
+
+fn check_site(errors: &mut Vec<FieldError>, site: &Site) {
+    check_zone(errors, &site.time_zone);
+    let s: &SiteSettings = &site.settings;
+    for (field, value, from, to) in [
+        ("warranty_registration_days", u32::from(s.warranty_registration_days), 0, 3660),
+        ("ticket_auto_close_days", s.ticket_auto_close_days.into(), 1, 366),
+        ("ticket_reopen_days", s.ticket_reopen_days.into(), 0, 366),
+        ("replacement_warranty_days", s.replacement_warranty_days.into(), 0, 3660),
+        ("alarm_ticket_severity", s.alarm_ticket_severity.into(), 1, 1000),
+        ("alarm_debounce_s", s.alarm_debounce_s, 0, 86_400),
+    ] {
+        if !(from..=to).contains(&value) {
+            error(errors, format!("settings.{field}"), format!("is from {from} to {to}"));
+        }
+    }
+    if s.goodwill_limit.is_some_and(|m| m.amount.decimal().is_sign_negative()) {
+        error(errors, "settings.goodwill_limit.amount", "is not less than 0");
+    }
+}
+
+fn check_product(errors: &mut Vec<FieldError>, p: &Product) {
+    if p.warranty_counter.as_ref().is_some_and(|c| c.limit.decimal().is_sign_negative() || c.limit.decimal().is_zero())
+    {
+        error(errors, "warranty_counter.limit", "is more than 0");
+    }
+}
+
+fn check_entry(errors: &mut Vec<FieldError>, i: usize, e: &CatalogueEntry) {
+    if e.severity.is_some_and(|s| !(1..=4).contains(&s)) {
+        error(errors, format!("entries[{i}].severity"), "is from 1 to 4");
+    }
+}
+
+/// The most warnings of a target.
+const MOST_WARNINGS: usize = 10;
+
+fn check_policy(errors: &mut Vec<FieldError>, facts: &Production, p: &SlaPolicy) {
+    if facts.document(ReferenceKind::Calendar, p.calendar.as_str()).is_none() {
+        error(errors, "calendar", format!("there is no calendar {} in use", p.calendar));
+    }
+    for (i, t) in p.targets.iter().enumerate() {
+        if t.minutes == 0 {
+            error(errors, format!("targets[{i}].minutes"), "is more than 0");
+        }
+        if t.priority.is_some_and(|n| !(1..=4).contains(&n)) {
+            error(errors, format!("targets[{i}].priority"), "is from 1 to 4");
+        }
+        if p.targets[..i].iter().any(|x| (x.clock, x.priority) == (t.clock, t.priority)) {
+            error(errors, format!("targets[{i}].clock"), "has only one target of a priority");
+        }
+        if t.warn_pct.len() > MOST_WARNINGS || t.warn_pct.iter().any(|w| !(1..=99).contains(w)) {
+            error(errors, format!("targets[{i}].warn_pct"), format!("are at most {MOST_WARNINGS}, each from 1 to 99"));
+        }
+    }
+}
+
+fn check_customer(errors: &mut Vec<FieldError>, facts: &Production, c: &Customer) {
+    for (i, contract) in c.contracts.iter().enumerate() {
+        if contract.from > contract.to {
+            error(errors, format!("contracts[{i}].to"), "is not before from");
+        }
+        if c.contracts[..i].iter().any(|x| x.code == contract.code) {
+            error(errors, format!("contracts[{i}].code"), "must stand only once");
+        }
+        let missing = |p: &&_| facts.document(ReferenceKind::SlaPolicy, mw_contract::Code::as_str(p)).is_none();
+        if let Some(policy) = contract.sla_policy.as_ref().filter(missing) {
+            error(errors, format!("contracts[{i}].sla_policy"), format!("there is no SLA policy {policy} in use"));
+        }
+    }
+}
+
 fn check_calendar(errors: &mut Vec<FieldError>, c: &Calendar) {
+    check_zone(errors, &c.time_zone);
+    for (i, day) in c.holidays.iter().enumerate() {
+        if day.as_str().parse::<Date>().is_err() {
+            error(errors, format!("holidays[{i}]"), "is a day such as 2026-12-25");
+        }
+    }
     for (day, hours) in &c.hours {
         let path = format!("payload.document.hours.{day}");
         if !DAYS.contains(&day.as_str()) {
@@ -184,6 +292,22 @@ mod tests {
             (0..400).map(|n| json!({"code": format!("reason-{n}"), "name": "x".repeat(60)})).collect();
         let many: Vec<Value> = (1..=201).map(step).collect();
         let lines: Vec<Value> = (1..=201).map(|n| json!({"line_no": n, "item_id": "a", "qty_per_unit": 1})).collect();
+        let calendar = |more: (&str, Value)| {
+            let mut c = hours("mon", "09:00", "17:00");
+            c[more.0] = more.1;
+            c
+        };
+        let target = |more: Value| {
+            let mut t = json!({"clock": "resolution", "minutes": 60});
+            more.as_object().unwrap().iter().for_each(|(k, v)| t[k] = v.clone());
+            json!({"calendar": "office-berlin", "targets": [{"clock": "resolution", "minutes": 480, "priority": 1}, t]})
+        };
+        let settings = |s: Value| json!({"settings": s});
+        let contract = |more: Value| {
+            let mut c = json!({"code": "gold", "from": "2026-01-01", "to": "2026-12-31"});
+            more.as_object().unwrap().iter().for_each(|(k, v)| c[k] = v.clone());
+            json!({"contracts": [{"code": "silver", "from": "2026-01-01", "to": "2026-01-01"}, c]})
+        };
         let mut mixed_days = shift("06:00", "mon");
         mixed_days["shifts"][0]["days"] = json!(["mon", "day"]);
         let mut mixed_hours = hours("mon", "09:00", "17:00");
@@ -219,13 +343,58 @@ mod tests {
                 "to",
             ),
             ("cell", json!({}), ""),
+            ("site", json!({"time_zone": "Europe/Bonn"}), "time_zone"),
+            ("site", settings(json!({"ticket_auto_close_days": 0})), "settings.ticket_auto_close_days"),
+            ("site", settings(json!({"ticket_reopen_days": 367})), "settings.ticket_reopen_days"),
+            ("site", settings(json!({"replacement_warranty_days": 3661})), "settings.replacement_warranty_days"),
+            ("site", settings(json!({"warranty_registration_days": 3661})), "settings.warranty_registration_days"),
+            ("site", settings(json!({"alarm_ticket_severity": 0})), "settings.alarm_ticket_severity"),
+            ("site", settings(json!({"alarm_ticket_severity": 1001})), "settings.alarm_ticket_severity"),
+            ("site", settings(json!({"alarm_debounce_s": 86_401})), "settings.alarm_debounce_s"),
+            (
+                "site",
+                settings(json!({"goodwill_limit": {"amount": "-1", "currency": "EUR"}})),
+                "settings.goodwill_limit.amount",
+            ),
+            (
+                "product",
+                json!({"uom": "H87", "warranty_counter": {"name": "hours", "limit": 0}}),
+                "warranty_counter.limit",
+            ),
+            ("catalogue", json!({"entries": [{"code": "a", "severity": 5}]}), "entries[0].severity"),
+            ("catalogue", json!({"entries": [{"code": "a", "severity": 0}]}), "entries[0].severity"),
+            ("calendar", calendar(("time_zone", json!("Mars"))), "time_zone"),
+            ("calendar", calendar(("holidays", json!(["2026-12-25", "2026-02-30"]))), "holidays[1]"),
+            ("sla_policy", json!({"calendar": "nowhere", "targets": []}), "calendar"),
+            ("sla_policy", target(json!({"minutes": 0})), "targets[1].minutes"),
+            ("sla_policy", target(json!({"priority": 5})), "targets[1].priority"),
+            ("sla_policy", target(json!({"priority": 1})), "targets[1].clock"),
+            ("sla_policy", target(json!({"warn_pct": [75, 100]})), "targets[1].warn_pct"),
+            ("sla_policy", target(json!({"warn_pct": [0]})), "targets[1].warn_pct"),
+            ("sla_policy", target(json!({"warn_pct": vec![50; 11]})), "targets[1].warn_pct"),
+            ("customer", contract(json!({"to": "2025-12-31"})), "contracts[1].to"),
+            ("customer", contract(json!({"code": "silver"})), "contracts[1].code"),
+            ("customer", contract(json!({"sla_policy": "nowhere"})), "contracts[1].sla_policy"),
         ] {
             let r = w.put(kind, "x", document).unwrap_err();
             let expected =
                 if field.is_empty() { "payload.document".into() } else { format!("payload.document.{field}") };
             assert_eq!((r.code, r.field), (ErrorCode::Validation, Some(expected)));
         }
-        w.put("shift_calendar", "x", shift("06:00", "mon")).unwrap();
+        for (kind, document) in [
+            ("shift_calendar", shift("06:00", "mon")),
+            (
+                "site",
+                settings(json!({"ticket_auto_close_days": 1, "ticket_reopen_days": 0, "alarm_ticket_severity": 1000})),
+            ),
+            ("site", settings(json!({"goodwill_limit": {"amount": "0", "currency": "EUR"}}))),
+            ("calendar", calendar(("holidays", json!(["2026-12-25"])))),
+            ("sla_policy", target(json!({"priority": 4, "warn_pct": [1, 99]}))),
+            ("sla_policy", target(json!({"warn_pct": []}))),
+            ("customer", contract(json!({"sla_policy": "standard", "to": "2026-01-01"}))),
+        ] {
+            w.put(kind, "x", document).unwrap();
+        }
         w.put(
             "availability",
             "x",

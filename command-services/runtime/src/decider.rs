@@ -285,10 +285,16 @@ impl<D: Domain> CommandDecider<D> {
         let mut states: HashMap<StreamId, (D::State, Version)> = HashMap::new();
         let mut observed = Vec::with_capacity(decision.events.len());
         for (stream, event) in &decision.events {
+            let entry = match states.entry(*stream) {
+                std::collections::hash_map::Entry::Occupied(o) => o.into_mut(),
+                std::collections::hash_map::Entry::Vacant(v) => v.insert(self.load(*stream)?),
+            };
             let mut event = event.clone();
-            let mut failed = None;
+            let (mut subject, mut failed) = (None, None);
             event.sealed_fields(&mut |s| {
-                if let Err(e) = self.vault.seal(job.account.as_str(), s) {
+                let subject = subject
+                    .get_or_insert_with(|| self.domain.data_subject(&entry.0, stream, &decision.events, &job.account));
+                if let Err(e) = self.vault.seal(subject, s) {
                     failed = Some(e.to_string());
                 }
             });
@@ -304,10 +310,6 @@ impl<D: Domain> CommandDecider<D> {
                         "makes an event of more than 16384 bytes: send it in parts",
                     )));
                 }
-            };
-            let entry = match states.entry(*stream) {
-                std::collections::hash_map::Entry::Occupied(o) => o.into_mut(),
-                std::collections::hash_map::Entry::Vacant(v) => v.insert(self.load(*stream)?),
             };
             entry.1 = entry.1.next();
             let new = NewEvent {
@@ -373,16 +375,16 @@ impl<D: Domain> CommandDecider<D> {
             Ok(d) => d,
             Err(r) => return refused(r),
         };
-        if decision.existing.is_some() {
-            return Ok((Outcome::Existing, Some((decision, Vec::new()))));
-        }
-        if let Some(hook) = &mut self.before_commit
+        // Another aggregate answers it already; what that one is told about it is kept.
+        let outcome = if decision.existing.is_some() { Outcome::Existing } else { Outcome::Accepted };
+        if outcome == Outcome::Accepted
+            && let Some(hook) = &mut self.before_commit
             && let Err(r) = hook(command, &decision)
         {
             return refused(r);
         }
         match self.draft(job, &decision)? {
-            Ok(events) => Ok((Outcome::Accepted, Some((decision, events)))),
+            Ok(events) => Ok((outcome, Some((decision, events)))),
             Err(r) => refused(r),
         }
     }

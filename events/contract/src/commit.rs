@@ -15,8 +15,8 @@ pub enum Outcome {
     Accepted,
     /// It was refused; the commit has no events.
     Rejected(Rejection),
-    /// It was accepted and named an aggregate that already answered it, so nothing happened:
-    /// `ticket.open` that meets an open `dedupe_key`.
+    /// An aggregate answers it already, so no other came to be: `ticket.open` that meets an open
+    /// `dedupe_key`. Its events are those of that aggregate.
     Existing,
 }
 

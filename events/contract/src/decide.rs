@@ -8,6 +8,7 @@ use crate::enums::{Context, Role};
 use crate::event::Event;
 use crate::ids::{AccountName, AggregateId, CellId, CustomerId, EventId, SiteId, StreamId, Version};
 use crate::reply::{Rejection, Warning};
+use crate::subject::DataSubject;
 use crate::time::Instant;
 
 /// How far a role may use a command.
@@ -101,7 +102,8 @@ pub struct Decision {
     pub late: bool,
     /// What the sender should know.
     pub warnings: Vec<Warning>,
-    /// Nothing happens, because this aggregate already answers the command.
+    /// Nothing new comes to be, because this aggregate answers the command already: the reply is
+    /// `duplicate` and names it. Events, where there are any, tell that aggregate of it.
     pub existing: Option<AggregateId>,
 }
 
@@ -165,5 +167,18 @@ pub trait Domain: Send + 'static {
     /// When the name fits several aggregates.
     fn named(&self, _: &Command) -> Result<Option<AggregateId>, Rejection> {
         Ok(None)
+    }
+
+    /// Whose personal data the free text of an event on `stream` is: it is sealed under the key of
+    /// that subject. `state` is what the aggregate was before this event, `events` is the whole
+    /// decision. The author's, unless the business knows better, as it does of a ticket's customer.
+    fn data_subject(
+        &self,
+        _state: &Self::State,
+        _stream: &StreamId,
+        _events: &[(StreamId, Event)],
+        author: &AccountName,
+    ) -> DataSubject {
+        DataSubject::Account(author.clone())
     }
 }

@@ -409,7 +409,14 @@ closed_list! {
     }
 
     /// Why a clock stands still.
-    SlaPauseCause { CustomerApproval = 1 "customer_approval", Hold = 2 "hold" }
+    SlaPauseCause {
+        /// A quote is with the customer.
+        CustomerApproval = 1 "customer_approval",
+        /// It waits for a reason that stops the clocks.
+        Hold = 2 "hold",
+        /// It is repaired in the workshop, and the unit is not there yet.
+        UnitArrival = 3 "unit_arrival",
+    }
 
     /// What a ticket is linked to.
     TicketLinkKind {

@@ -10,6 +10,7 @@
 //! - [`reference`](mod@reference): the documents of reference data (products, routings, catalogues …).
 //! - [`commit`]: the unit of history: one decided command with its outcome and its events.
 //! - [`decide`]: what a pure decider is given and gives back; [`rules`]: the general rules that all of them share.
+//! - [`subject`]: whose personal data a sealed text is.
 //! - [`reply`]: what the sender hears; the table of error codes.
 //! - [`cloud`]: the CloudEvents form of a stored event.
 //!
@@ -31,6 +32,7 @@ pub mod qty;
 pub mod reference;
 pub mod reply;
 pub mod rules;
+pub mod subject;
 pub mod text;
 pub mod time;
 pub mod topics;
@@ -44,5 +46,6 @@ pub use ids::*;
 pub use money::Money;
 pub use qty::{Change, Number, Percent, Qty};
 pub use reply::{ErrorCode, FieldError, Rejection, Reply, ReplyStatus, Warning};
+pub use subject::DataSubject;
 pub use text::{Sealed, Text};
 pub use time::{Date, Instant, Seconds};

@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
+use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::qty::Number;
+use crate::qty::{Number, Percent, Qty};
 
 /// An ISO 4217 code: three capital letters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +20,16 @@ impl Currency {
     pub fn as_str(&self) -> &str {
         // Only capital letters are ever in it.
         std::str::from_utf8(&self.0).unwrap_or("XXX")
+    }
+
+    /// How many digits after the point its smallest amount has (ISO 4217): 2 for most.
+    pub fn digits(&self) -> u32 {
+        match &self.0 {
+            b"BIF" | b"CLP" | b"DJF" | b"GNF" | b"ISK" | b"JPY" | b"KMF" | b"KRW" | b"PYG" | b"RWF" | b"UGX"
+            | b"UYI" | b"VND" | b"VUV" | b"XAF" | b"XOF" | b"XPF" => 0,
+            b"BHD" | b"IQD" | b"JOD" | b"KWD" | b"LYD" | b"OMR" | b"TND" => 3,
+            _ => 2,
+        }
     }
 }
 
@@ -90,6 +101,47 @@ pub struct Money {
     pub currency: Currency,
 }
 
+impl Money {
+    /// Nothing, in a currency.
+    pub const fn zero(currency: Currency) -> Self {
+        Money { amount: Number::ZERO, currency }
+    }
+
+    /// So many of it, computed exactly, then rounded half up to the digits of the currency; `None` when
+    /// that does not fit.
+    pub fn times(self, qty: Qty) -> Option<Money> {
+        self.rounded_product(qty.decimal(), 0)
+    }
+
+    /// So many percent of it, computed exactly, then rounded half up to the digits of the currency;
+    /// `None` when that does not fit.
+    pub fn percent(self, p: Percent) -> Option<Money> {
+        self.rounded_product(p.decimal(), 2)
+    }
+
+    /// This and another of the same currency; `None` when it is of another one, or does not fit.
+    pub fn plus(self, other: Money) -> Option<Money> {
+        let amount = self.amount.plus(other.amount)?;
+        (self.currency == other.currency).then_some(Money { amount, ..self })
+    }
+
+    /// In whole numbers, so that nothing is rounded before the end; half up is away from zero.
+    fn rounded_product(self, by: Decimal, shift: u32) -> Option<Money> {
+        let a = self.amount.decimal();
+        let digits = self.currency.digits();
+        let product = a.mantissa().checked_mul(by.mantissa())?;
+        let scale = a.scale() + by.scale() + shift;
+        let mantissa = if scale > digits {
+            let unit = 10i128.checked_pow(scale - digits)?;
+            (product + product.signum() * (unit / 2)) / unit
+        } else {
+            product.checked_mul(10i128.checked_pow(digits - scale)?)?
+        };
+        let amount = Number::new(Decimal::try_from_i128_with_scale(mantissa, digits).ok()?)?;
+        Some(Money { amount, ..self })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +158,40 @@ mod tests {
     fn money_takes_a_number_and_shows_a_string() {
         let m: Money = serde_json::from_str(r#"{"amount":12.5,"currency":"EUR"}"#).unwrap();
         assert_eq!(serde_json::to_string(&m).unwrap(), r#"{"amount":"12.5","currency":"EUR"}"#);
+    }
+
+    fn money(text: &str) -> Money {
+        let (amount, currency) = text.split_once(' ').unwrap();
+        Money { amount: amount.parse().unwrap(), currency: currency.parse().unwrap() }
+    }
+
+    #[test]
+    fn a_product_is_rounded_half_up_to_the_digits_of_its_currency() {
+        let times = |m: &str, q: &str| money(m).times(q.parse().unwrap()).map(|m| m.amount.to_string());
+        for (m, q, is) in [
+            ("10.005 EUR", "1", "10.01"),
+            ("10.004999 EUR", "1", "10"),
+            ("0.333333 EUR", "3", "1"),
+            ("-10.005 EUR", "1", "-10.01"),
+            ("19.5 JPY", "1", "20"),
+            ("1.2345 KWD", "1", "1.235"),
+            ("999999999999 EUR", "999.5", "999499999999000.5"),
+            ("0.000001 EUR", "123456789012.345678", "123456.79"),
+        ] {
+            assert_eq!(times(m, q).as_deref(), Some(is), "{m} x {q}");
+        }
+        assert_eq!(times("99999999999999999 EUR", "1000000000"), None);
+    }
+
+    #[test]
+    fn a_share_is_exact_to_the_digits_of_its_currency() {
+        let share = |m: &str, p: &str| money(m).percent(p.parse().unwrap()).unwrap().amount.to_string();
+        assert_eq!(share("0.50 EUR", "19"), "0.1");
+        assert_eq!(share("0.55 EUR", "19"), "0.1");
+        assert_eq!(share("1.50 EUR", "33.333333"), "0.5");
+        assert_eq!(share("0.25 EUR", "50"), "0.13");
+        let sum = money("1.1 EUR").plus(money("2.2 EUR")).unwrap();
+        assert_eq!(sum, money("3.3 EUR"));
+        assert_eq!(money("1 EUR").plus(money("1 USD")), None);
     }
 }

@@ -349,6 +349,17 @@ pub struct Percent(Decimal);
 impl Percent {
     /// 0 %.
     pub const ZERO: Percent = Percent(Decimal::ZERO);
+
+    /// The exact decimal.
+    pub fn decimal(self) -> Decimal {
+        self.0
+    }
+
+    /// What is missing to 100 %.
+    #[must_use]
+    pub fn rest(self) -> Percent {
+        Percent((Decimal::ONE_HUNDRED - self.0).normalize())
+    }
 }
 
 impl fmt::Display for Percent {

@@ -447,6 +447,8 @@ pub struct SiteSettings {
     pub alarm_clear_cancels: bool,
     /// A ticket that waits for a replacement order goes on hold.
     pub replacement_holds: bool,
+    /// What an hour of a technician costs, for the cost of warranty and of faults; none: nobody knows.
+    pub labour_rate: Option<Money>,
 }
 
 impl Default for SiteSettings {
@@ -476,6 +478,7 @@ impl Default for SiteSettings {
             alarm_debounce_s: 60,
             alarm_clear_cancels: false,
             replacement_holds: true,
+            labour_rate: None,
         }
     }
 }

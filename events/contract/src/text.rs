@@ -75,9 +75,18 @@ impl<const N: usize> schemars::JsonSchema for Text<N> {
         format!("Text{N}").into()
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "minLength": 1, "maxLength": N})
+        let about = if N >= FREE_TEXT { SEALED_WHEN_STORED } else { KEPT_READABLE };
+        schemars::json_schema!({"type": "string", "minLength": 1, "maxLength": N, "description": about})
     }
 }
+
+/// Texts of commands that may be this long are notes, descriptions and comments; no event has such a
+/// text but sealed.
+const FREE_TEXT: usize = 2000;
+const SEALED_WHEN_STORED: &str =
+    "Free text. It is sealed when it is stored, may hold personal data, and is not searched.";
+const KEPT_READABLE: &str = "Stored as it is and readable for ever: a title, a number, a name of a thing. \
+    Not for personal data: names of people, phone numbers and addresses belong into free text.";
 
 /// A secret on its way to being hashed: 12 to 200 characters, taken as they are (not trimmed), and
 /// never shown again: neither `Debug` nor JSON has it.
@@ -150,6 +159,8 @@ pub enum Sealed {
         /// Nonce, ciphertext and tag.
         bytes: Vec<u8>,
     },
+    /// What a reader in scope is shown where the key was destroyed. Never stored.
+    Erased,
 }
 
 impl Sealed {
@@ -160,16 +171,17 @@ impl Sealed {
 }
 
 impl Serialize for Sealed {
-    /// The text where it is open, `{"sealed":true}` where it is not.
+    /// The text where it is open, `{"sealed":true}` where it is not, `{"erased":true}` where nobody
+    /// can open it any more.
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Sealed::Plain(t) => s.serialize_str(t),
-            Sealed::Cipher { .. } => {
-                let mut m = s.serialize_map(Some(1))?;
-                m.serialize_entry("sealed", &true)?;
-                m.end()
-            }
-        }
+        let state = match self {
+            Sealed::Plain(t) => return s.serialize_str(t),
+            Sealed::Cipher { .. } => "sealed",
+            Sealed::Erased => "erased",
+        };
+        let mut m = s.serialize_map(Some(1))?;
+        m.serialize_entry(state, &true)?;
+        m.end()
     }
 }
 
@@ -177,6 +189,7 @@ impl bincode::Encode for Sealed {
     fn encode<E: bincode::enc::Encoder>(&self, e: &mut E) -> Result<(), EncodeError> {
         match self {
             Sealed::Plain(_) => Err(EncodeError::Other("plain text must be sealed before it is stored")),
+            Sealed::Erased => Err(EncodeError::Other("what is left of an erased text is not stored")),
             Sealed::Cipher { key_id, bytes } => {
                 bincode::Encode::encode(key_id.as_bytes(), e)?;
                 bincode::Encode::encode(bytes, e)
@@ -200,8 +213,12 @@ impl schemars::JsonSchema for Sealed {
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "The text for a reader in scope, {\"sealed\":true} elsewhere.",
-            "anyOf": [{"type": "string"}, {"type": "object", "properties": {"sealed": {"const": true}}, "required": ["sealed"]}]
+            "description": "The text for a reader in scope, {\"erased\":true} once its data subject was erased, {\"sealed\":true} elsewhere.",
+            "anyOf": [
+                {"type": "string"},
+                {"type": "object", "properties": {"sealed": {"const": true}}, "required": ["sealed"]},
+                {"type": "object", "properties": {"erased": {"const": true}}, "required": ["erased"]}
+            ]
         })
     }
 }
@@ -226,11 +243,38 @@ mod tests {
     }
 
     #[test]
+    fn erased_text_says_so_and_is_never_stored() {
+        assert_eq!(serde_json::to_string(&Sealed::Erased).unwrap(), r#"{"erased":true}"#);
+        assert!(bincode::encode_to_vec(&Sealed::Erased, bincode::config::standard()).is_err());
+    }
+
+    #[test]
     fn a_secret_is_never_shown() {
         let s = Secret::new(" correct horse ").unwrap();
         assert_eq!(s.as_str(), " correct horse ");
         assert!(!format!("{s:?}{}", serde_json::to_string(&s).unwrap()).contains("horse"));
         assert!(Secret::new("short").is_err());
+    }
+
+    #[test]
+    fn schemas_say_where_personal_data_may_be_entered() {
+        use crate::{CommandType, EventType};
+        let mut g = schemars::SchemaGenerator::default();
+        for c in CommandType::ALL {
+            c.payload_schema(&mut g);
+        }
+        let commands = g.take_definitions(true);
+        assert_eq!(commands["Text120"]["description"], KEPT_READABLE);
+        assert_eq!(commands["Text4000"]["description"], SEALED_WHEN_STORED);
+        let mut g = schemars::SchemaGenerator::default();
+        for e in EventType::ALL {
+            e.schema(&mut g);
+        }
+        let stored = g.take_definitions(true);
+        assert!(stored.contains_key("Text120"));
+        for name in stored.keys().filter_map(|n| n.strip_prefix("Text")) {
+            assert!(name.parse::<usize>().is_ok_and(|n| n < FREE_TEXT), "free text of {name} is stored unsealed");
+        }
     }
 
     #[test]

@@ -158,6 +158,11 @@ impl Seconds {
     }
 }
 
+/// Is it the name of an IANA time zone?
+pub fn is_time_zone(name: &str) -> bool {
+    jiff::tz::TimeZone::get(name).is_ok()
+}
+
 /// A calendar day in a site's time zone. JSON: `2026-03-02`. In a frame: days since 1970 (i32).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Date(jiff::civil::Date);

@@ -26,8 +26,8 @@ pub fn plan(
     let mut stored = Vec::with_capacity(batch.len());
     for commit in batch {
         let h = &commit.head;
-        if !matches!(h.outcome, Outcome::Accepted) && !commit.events.is_empty() {
-            return Err(LogError::Invalid(format!("command {} has events although it was not done", h.command_id)));
+        if matches!(h.outcome, Outcome::Rejected(_)) && !commit.events.is_empty() {
+            return Err(LogError::Invalid(format!("command {} has events although it was refused", h.command_id)));
         }
         let key = (h.account.clone(), h.command_id);
         let before = if done.contains(&key) { Some(CommitNumber::ZERO) } else { accepted(&h.account, &h.command_id)? };

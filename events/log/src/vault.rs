@@ -1,19 +1,24 @@
-//! The keys of data subjects. Text of a person is sealed under that person's key before a frame is
-//! made, so destroying the key makes it unreadable without changing a byte of history.
+//! The keys of data subjects. Free text is sealed under the key of the one whose personal data it is
+//! before a frame is made, so destroying the key makes it unreadable without changing a byte of
+//! history.
 //!
 //! One file a key, `{key id}.key`, readable by its owner alone: a format byte, the 32 bytes of the
-//! key, the subject. The key id is random and says nothing of the subject. `destroyed` lists the
-//! ids of destroyed keys: a key that a restored backup brings back is removed again at the next
-//! opening. A key is on stable storage before anything is sealed with it.
+//! key, the subject. The key id is random and says nothing of the subject. A key is on stable
+//! storage before anything is sealed with it.
+//!
+//! The list `destroyed` has the ids of destroyed keys and of the erasures that destroyed them; it
+//! names no subject. A second copy of it lies outside of the vault, where a restored vault does not
+//! replace it. What either copy has is gone: its key file is removed again at the next opening, and
+//! an erasure that is in it is not done again, so that text of a subject who came back stays.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
-use mw_contract::Sealed;
+use mw_contract::{DataSubject, EventId, Sealed};
 use parking_lot::RwLock;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -46,22 +51,37 @@ pub enum VaultError {
 
 #[derive(Default)]
 struct Keys {
-    of_subject: HashMap<String, Uuid>,
+    /// More than one only where files of two vaults came together.
+    of_subject: HashMap<String, Vec<Uuid>>,
     by_id: HashMap<Uuid, LessSafeKey>,
+    /// Destroyed keys, and the erasures that are done.
+    gone: HashSet<Uuid>,
 }
 
 /// The keys of one context's data subjects. Safe to share between threads.
 pub struct Vault {
     dir: PathBuf,
+    /// The list of what is gone, and its copy outside.
+    lists: Vec<PathBuf>,
     keys: RwLock<Keys>,
 }
 
 impl Vault {
-    /// Opens the vault in `dir`, which is made when it is missing.
+    /// Opens the vault in `dir`, which is made when it is missing. Its list of destroyed keys is in
+    /// it alone: a vault that a backup replaces whole is protected by [`Vault::open_with_list`] only.
     pub fn open(dir: &Path) -> Result<Self, VaultError> {
+        Vault::with_lists(dir, vec![dir.join(DESTROYED)])
+    }
+
+    /// Opens the vault in `dir` with the copy of its list of destroyed keys in the file `list`, which
+    /// lies outside of `dir` and is made with the first erasure.
+    pub fn open_with_list(dir: &Path, list: &Path) -> Result<Self, VaultError> {
+        Vault::with_lists(dir, vec![list.to_owned(), dir.join(DESTROYED)])
+    }
+
+    fn with_lists(dir: &Path, lists: Vec<PathBuf>) -> Result<Self, VaultError> {
         files::create_dir(dir)?;
-        let destroyed = destroyed(dir)?;
-        let mut keys = Keys::default();
+        let mut keys = Keys { gone: one_list(&lists)?, ..Keys::default() };
         let mut removed = false;
         for entry in fs::read_dir(dir).map_err(LogError::io("listing", dir))? {
             let path = entry.map_err(LogError::io("listing", dir))?.path();
@@ -75,8 +95,8 @@ impl Vault {
             }
             let id = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<Uuid>().ok());
             let id = id.ok_or(VaultError::KeyFile { path: path.clone(), reason: "its name is not a key id" })?;
-            if destroyed.contains(&id) {
-                fs::remove_file(&path).map_err(LogError::io("removing", &path))?;
+            if keys.gone.contains(&id) {
+                destroy_file(&path)?;
                 removed = true;
                 continue;
             }
@@ -84,19 +104,19 @@ impl Vault {
             let (key, subject) = read_key(&bytes)
                 .ok_or(VaultError::KeyFile { path: path.clone(), reason: "it is torn or not a key file" })?;
             keys.by_id.insert(id, cipher(key)?);
-            keys.of_subject.insert(subject.to_owned(), id);
+            keys.of_subject.entry(subject.to_owned()).or_default().push(id);
         }
         if removed {
             files::sync_dir(dir)?;
         }
-        Ok(Vault { dir: dir.to_owned(), keys: RwLock::new(keys) })
+        Ok(Vault { dir: dir.to_owned(), lists, keys: RwLock::new(keys) })
     }
 
     /// Seals plain text under the key of `subject`, which is made when there is none. What is
     /// sealed already stays as it is.
-    pub fn seal(&self, subject: &str, text: &mut Sealed) -> Result<(), VaultError> {
+    pub fn seal(&self, subject: &DataSubject, text: &mut Sealed) -> Result<(), VaultError> {
         let Sealed::Plain(plain) = text else { return Ok(()) };
-        let id = self.key_of(subject)?;
+        let id = self.key_of(&subject.key_name())?;
         let keys = self.keys.read();
         let key = keys.by_id.get(&id).ok_or(VaultError::Crypto("the key was destroyed meanwhile"))?;
         let mut nonce = [0u8; NONCE_LEN];
@@ -114,6 +134,7 @@ impl Vault {
     pub fn open_text(&self, text: &Sealed) -> Option<String> {
         let (key_id, bytes) = match text {
             Sealed::Plain(t) => return Some(t.clone()),
+            Sealed::Erased => return None,
             Sealed::Cipher { key_id, bytes } => (key_id, bytes),
         };
         let (nonce, body) = bytes.split_first_chunk::<NONCE_LEN>()?;
@@ -125,33 +146,43 @@ impl Vault {
         String::from_utf8(plain.to_vec()).ok()
     }
 
-    /// Destroys the key of `subject`: whatever was sealed under it stays unreadable for ever, also
-    /// after a backup brings the file back. `false` when there is none.
-    pub fn destroy(&self, subject: &str) -> Result<bool, VaultError> {
+    /// Was the key of this text destroyed?
+    pub fn is_erased(&self, text: &Sealed) -> bool {
+        match text {
+            Sealed::Plain(_) => false,
+            Sealed::Erased => true,
+            Sealed::Cipher { key_id, .. } => self.keys.read().gone.contains(key_id),
+        }
+    }
+
+    /// Destroys what `subject` has of keys: whatever was sealed under them stays unreadable for
+    /// ever, also after a backup brings their files back. What is sealed for the subject afterwards
+    /// gets a new key. `false` when this erasure was done before.
+    ///
+    /// # Errors
+    /// When a list or a key file can't be written. Ask again: until it has succeeded nothing of the
+    /// subject is opened, and nothing is sealed for it.
+    pub fn erase(&self, erasure: EventId, subject: &DataSubject) -> Result<bool, VaultError> {
         let mut keys = self.keys.write();
-        let Some(id) = keys.of_subject.get(subject).copied() else { return Ok(false) };
-        // First the note that it is gone, then the file: a crash between the two is finished at
+        if keys.gone.contains(&erasure.0) {
+            return Ok(false);
+        }
+        let name = subject.key_name();
+        let ids = keys.of_subject.get(&name).cloned().unwrap_or_default();
+        ids.iter().for_each(|id| drop(keys.by_id.remove(id)));
+        // First the note that they are gone, then the files: a crash between the two is finished at
         // the next opening.
-        let list = self.dir.join(DESTROYED);
-        fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&list)
-            .and_then(|mut f| f.write_all(format!("\n{id}\n").as_bytes()).and_then(|()| f.sync_all()))
-            .map_err(LogError::io("writing", &list))?;
+        let gone: BTreeSet<Uuid> = ids.iter().copied().chain([erasure.0]).collect();
+        for list in &self.lists {
+            note(list, &gone)?;
+        }
+        keys.gone.extend(&ids);
+        for id in &ids {
+            destroy_file(&self.path(id))?;
+        }
         files::sync_dir(&self.dir)?;
-        keys.of_subject.remove(subject);
-        keys.by_id.remove(&id);
-        let path = self.path(&id);
-        // Overwriting first helps on plain disks only; elsewhere the file system decides.
-        let zeros = [0u8; 1 + KEY_LEN];
-        fs::OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .and_then(|mut f| f.write_all(&zeros).and_then(|()| f.sync_all()))
-            .and_then(|()| fs::remove_file(&path))
-            .map_err(LogError::io("destroying", &path))?;
-        files::sync_dir(&self.dir)?;
+        keys.of_subject.remove(&name);
+        keys.gone.insert(erasure.0);
         Ok(true)
     }
 
@@ -160,12 +191,13 @@ impl Vault {
     }
 
     fn key_of(&self, subject: &str) -> Result<Uuid, VaultError> {
-        if let Some(id) = self.keys.read().of_subject.get(subject) {
-            return Ok(*id);
+        let first = |keys: &Keys| keys.of_subject.get(subject).and_then(|ids| ids.first().copied());
+        if let Some(id) = first(&self.keys.read()) {
+            return Ok(id);
         }
         let mut keys = self.keys.write();
-        if let Some(id) = keys.of_subject.get(subject) {
-            return Ok(*id);
+        if let Some(id) = first(&keys) {
+            return Ok(id);
         }
         let id = Uuid::new_v4();
         let mut file = Zeroizing::new(vec![FORMAT; 1 + KEY_LEN]);
@@ -174,17 +206,58 @@ impl Vault {
         file.extend_from_slice(subject.as_bytes());
         files::replace(&self.path(&id), &file, true)?;
         keys.by_id.insert(id, key);
-        keys.of_subject.insert(subject.to_owned(), id);
+        keys.of_subject.insert(subject.to_owned(), vec![id]);
         Ok(id)
     }
 }
 
-fn destroyed(dir: &Path) -> Result<Vec<Uuid>, VaultError> {
-    let path = dir.join(DESTROYED);
-    let Some(bytes) = files::read_if_there(&path)? else { return Ok(Vec::new()) };
-    // A torn line belongs to a destruction that never removed its file; each entry starts a line of
-    // its own, so it spoils no other.
+/// What any copy of the list has; afterwards each copy has all of it.
+fn one_list(lists: &[PathBuf]) -> Result<HashSet<Uuid>, VaultError> {
+    let each = lists.iter().map(|l| read_list(l)).collect::<Result<Vec<_>, _>>()?;
+    let all: BTreeSet<Uuid> = each.iter().flatten().copied().collect();
+    for (list, has) in lists.iter().zip(&each) {
+        let lacking: BTreeSet<Uuid> = all.difference(has).copied().collect();
+        if !lacking.is_empty() {
+            note(list, &lacking)?;
+        }
+    }
+    Ok(all.into_iter().collect())
+}
+
+fn read_list(path: &Path) -> Result<BTreeSet<Uuid>, VaultError> {
+    let Some(bytes) = files::read_if_there(path)? else { return Ok(BTreeSet::new()) };
+    // A torn line belongs to an erasure that never removed a file; each entry starts a line of its
+    // own, so it spoils no other.
     Ok(String::from_utf8_lossy(&bytes).lines().filter_map(|l| l.parse().ok()).collect())
+}
+
+/// Adds ids to a list, on stable storage.
+fn note(list: &Path, ids: &BTreeSet<Uuid>) -> Result<(), VaultError> {
+    let dir = files::parent(list);
+    files::create_dir(&dir)?;
+    let lines: String = std::iter::once("\n".to_owned()).chain(ids.iter().map(|id| format!("{id}\n"))).collect();
+    fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(list)
+        .and_then(|mut f| f.write_all(lines.as_bytes()).and_then(|()| f.sync_all()))
+        .map_err(LogError::io("writing", list))?;
+    Ok(files::sync_dir(&dir)?)
+}
+
+/// Removes a key file, if it is there. Overwriting it first helps on plain disks only; elsewhere the
+/// file system decides.
+fn destroy_file(path: &Path) -> Result<(), VaultError> {
+    let zeros = [0u8; 1 + KEY_LEN];
+    let destroyed = fs::OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|mut f| f.write_all(&zeros).and_then(|()| f.sync_all()))
+        .and_then(|()| fs::remove_file(path));
+    match destroyed {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(LogError::io("destroying", path)(e).into()),
+        _ => Ok(()),
+    }
 }
 
 fn read_key(file: &[u8]) -> Option<(&[u8], &str)> {
@@ -201,16 +274,41 @@ fn cipher(key: &[u8]) -> Result<LessSafeKey, VaultError> {
 mod tests {
     use super::*;
 
+    fn customer(code: &str) -> DataSubject {
+        DataSubject::Customer(code.parse().unwrap())
+    }
+
+    fn account(name: &str) -> DataSubject {
+        DataSubject::Account(name.parse().unwrap())
+    }
+
+    fn erasure() -> EventId {
+        EventId(Uuid::now_v7())
+    }
+
     fn sealed(v: &Vault, subject: &str, text: &str) -> Sealed {
+        sealed_for(v, &customer(subject), text)
+    }
+
+    fn sealed_for(v: &Vault, subject: &DataSubject, text: &str) -> Sealed {
         let mut s = Sealed::Plain(text.into());
         v.seal(subject, &mut s).unwrap();
         s
     }
 
+    /// A copy of everything in a directory, as a backup has it.
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for e in fs::read_dir(from).unwrap() {
+            let path = e.unwrap().path();
+            fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+
     fn parts(s: &Sealed) -> (Uuid, Vec<u8>) {
         match s {
             Sealed::Cipher { key_id, bytes } => (*key_id, bytes.clone()),
-            Sealed::Plain(_) => panic!("not sealed"),
+            other => panic!("not sealed: {other:?}"),
         }
     }
 
@@ -247,21 +345,143 @@ mod tests {
     }
 
     #[test]
-    fn a_destroyed_key_stays_destroyed_even_when_a_backup_brings_it_back() {
+    fn a_destroyed_key_stays_destroyed_even_when_a_backup_brings_its_file_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let v = Vault::open(dir.path()).unwrap();
+        let (old, other) = (sealed(&v, "acme", "text"), sealed(&v, "other", "text"));
+        let file = dir.path().join(format!("{}.key", parts(&old).0));
+        let backup = fs::read(&file).unwrap();
+        assert!(!v.is_erased(&old));
+        let erased = erasure();
+        assert!(v.erase(erased, &customer("acme")).unwrap());
+        assert!(!v.erase(erased, &customer("acme")).unwrap(), "an erasure is done once");
+        assert_eq!((v.open_text(&old), v.is_erased(&old)), (None, true));
+        assert_eq!((v.open_text(&other).as_deref(), v.is_erased(&other)), (Some("text"), false));
+        assert!(!file.exists());
+        fs::write(&file, backup).unwrap();
+        let v = Vault::open(dir.path()).unwrap();
+        assert_eq!((v.open_text(&old), v.is_erased(&old)), (None, true));
+        assert!(!file.exists());
+        assert_ne!(parts(&sealed(&v, "acme", "new")).0, parts(&old).0);
+    }
+
+    #[test]
+    fn a_vault_that_a_backup_replaces_whole_gives_nothing_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let open = || Vault::open_with_list(&at("vault"), &at("erased/production")).unwrap();
+        let v = open();
+        assert!(!at("erased").exists(), "nothing was erased yet");
+        let old = sealed(&v, "acme", "text");
+        copy(&at("vault"), &at("backup"));
+        v.erase(erasure(), &customer("acme")).unwrap();
+        drop(v);
+        fs::remove_dir_all(at("vault")).unwrap();
+        fs::rename(at("backup"), at("vault")).unwrap();
+        let v = open();
+        assert_eq!((v.open_text(&old), v.is_erased(&old)), (None, true));
+        drop(v);
+        // The vault heals its own list from the copy, and the copy from the vault's list.
+        fs::remove_dir_all(at("erased")).unwrap();
+        let v = open();
+        assert!(v.is_erased(&old) && at("erased/production").exists());
+        for list in ["vault/destroyed", "erased/production"] {
+            assert!(!fs::read_to_string(at(list)).unwrap().contains("acme"), "{list} names a subject");
+        }
+    }
+
+    #[test]
+    fn without_any_list_the_erasure_is_done_again_on_what_a_backup_brought_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let v = Vault::open(&at("vault")).unwrap();
+        let old = sealed(&v, "acme", "text");
+        copy(&at("vault"), &at("elsewhere"));
+        let erased = erasure();
+        v.erase(erased, &customer("acme")).unwrap();
+        let v = Vault::open(&at("elsewhere")).unwrap();
+        assert_eq!(v.open_text(&old).as_deref(), Some("text"));
+        // What identity's log tells again at the start.
+        assert!(v.erase(erased, &customer("acme")).unwrap());
+        assert_eq!((v.open_text(&old), v.is_erased(&old)), (None, true));
+    }
+
+    #[test]
+    fn whoever_comes_back_after_an_erasure_has_a_new_key_that_no_restart_destroys() {
+        let dir = tempfile::tempdir().unwrap();
+        let v = Vault::open(dir.path()).unwrap();
+        let (first, second) = (erasure(), erasure());
+        // Before there is any key, too.
+        v.erase(first, &customer("acme")).unwrap();
+        let new = sealed(&v, "acme", "back again");
+        for v in [v, Vault::open(dir.path()).unwrap()] {
+            assert!(!v.erase(first, &customer("acme")).unwrap());
+            assert_eq!(v.open_text(&new).as_deref(), Some("back again"));
+        }
+        let v = Vault::open(dir.path()).unwrap();
+        assert!(v.erase(second, &customer("acme")).unwrap());
+        assert_eq!((v.open_text(&new), v.is_erased(&new)), (None, true));
+    }
+
+    #[test]
+    fn a_crash_after_the_note_is_finished_at_the_next_opening() {
         let dir = tempfile::tempdir().unwrap();
         let v = Vault::open(dir.path()).unwrap();
         let old = sealed(&v, "acme", "text");
         let file = dir.path().join(format!("{}.key", parts(&old).0));
-        let backup = fs::read(&file).unwrap();
-        assert!(v.destroy("acme").unwrap());
-        assert!(!v.destroy("acme").unwrap());
-        assert_eq!(v.open_text(&old), None);
-        assert!(!file.exists());
-        fs::write(&file, backup).unwrap();
+        let erased = erasure();
+        note(&dir.path().join(DESTROYED), &[parts(&old).0, erased.0].into()).unwrap();
+        drop(v);
+        assert!(file.exists());
         let v = Vault::open(dir.path()).unwrap();
+        assert!(!file.exists() && v.is_erased(&old));
+        let new = sealed(&v, "acme", "new");
+        assert!(!v.erase(erased, &customer("acme")).unwrap());
+        assert_eq!(v.open_text(&new).as_deref(), Some("new"));
+    }
+
+    #[test]
+    fn an_erasure_that_cannot_be_noted_leaves_nothing_readable_and_succeeds_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let list = dir.path().join("erased/production");
+        let v = Vault::open_with_list(&dir.path().join("vault"), &list).unwrap();
+        let old = sealed(&v, "acme", "text");
+        // A directory stands where the list belongs.
+        fs::create_dir_all(&list).unwrap();
+        let erased = erasure();
+        assert!(v.erase(erased, &customer("acme")).is_err());
         assert_eq!(v.open_text(&old), None);
-        assert!(!file.exists());
-        assert_ne!(parts(&sealed(&v, "acme", "new")).0, parts(&old).0);
+        assert!(v.seal(&customer("acme"), &mut Sealed::Plain("new".into())).is_err());
+        fs::remove_dir(&list).unwrap();
+        assert!(v.erase(erased, &customer("acme")).unwrap());
+        assert!(v.is_erased(&old));
+        sealed(&v, "acme", "new");
+    }
+
+    #[test]
+    fn a_customer_and_an_account_of_one_name_are_erased_each_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let v = Vault::open(dir.path()).unwrap();
+        let of_customer = sealed_for(&v, &customer("acme"), "theirs");
+        let of_account = sealed_for(&v, &account("acme"), "mine");
+        v.erase(erasure(), &account("acme")).unwrap();
+        assert_eq!(v.open_text(&of_customer).as_deref(), Some("theirs"));
+        assert_eq!(v.open_text(&of_account), None);
+    }
+
+    #[test]
+    fn a_key_file_made_under_the_name_of_an_account_is_that_accounts() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = Uuid::new_v4();
+        let mut file = vec![FORMAT];
+        file.extend([7u8; KEY_LEN]);
+        file.extend(b"planner-1");
+        fs::write(dir.path().join(format!("{id}.key")), file).unwrap();
+        let v = Vault::open(dir.path()).unwrap();
+        let text = sealed_for(&v, &account("planner-1"), "text");
+        assert_eq!(parts(&text).0, id);
+        v.erase(erasure(), &account("planner-1")).unwrap();
+        assert!(v.is_erased(&text));
     }
 
     #[test]

@@ -506,7 +506,8 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
         | C::AccountRevoke
         | C::AccountRotateSecret
         | C::AccountDisable
-        | C::AccountEnable => match role {
+        | C::AccountEnable
+        | C::AccountEraseSubject => match role {
             R::Admin | R::System => Some(Yes),
             _ => None,
         },

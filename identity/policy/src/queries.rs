@@ -1,7 +1,8 @@
 //! What of the read side an account sees. An answer is a filter that the query API puts into
 //! every statement; what it excludes is answered as if it did not exist.
 //!
-//! Readings of the roles table: accounts carry no lines yet, so "own line" is the whole site;
+//! Readings of the roles table: accounts carry no lines yet, so "own line" is the whole site, and no
+//! teams, so "team" is too; an operator's own tickets are internal ones, those of no customer;
 //! an auditor reads everything of the sites that the account has. The outcome of a command is
 //! also open to whoever sent it, devices and customers too: it is the reply they were sent.
 
@@ -44,6 +45,24 @@ pub enum Route {
     AuditProofs,
     /// KPIs and paretos.
     Figures,
+    /// Lists and documents of tickets.
+    Tickets,
+    /// The history of one ticket.
+    TicketEvents,
+    /// The board of tickets.
+    TicketBoards,
+    /// What a technician has to do.
+    TechnicianQueues,
+    /// Tickets whose time runs out.
+    SlaAtRisk,
+    /// How old the open tickets are.
+    Backlog,
+    /// Maintenance plans and when they are due.
+    MaintenancePlans,
+    /// Parts that tickets and orders used.
+    PartsUsage,
+    /// A customer's own units and tickets.
+    My,
     /// Measurements of the processes.
     Metrics,
 }
@@ -66,6 +85,15 @@ impl Route {
         Route::AuditEvents,
         Route::AuditProofs,
         Route::Figures,
+        Route::Tickets,
+        Route::TicketEvents,
+        Route::TicketBoards,
+        Route::TechnicianQueues,
+        Route::SlaAtRisk,
+        Route::Backlog,
+        Route::MaintenancePlans,
+        Route::PartsUsage,
+        Route::My,
         Route::Metrics,
     ];
 }
@@ -99,6 +127,8 @@ pub struct Scope {
     pub siteless: bool,
     /// Only what belongs to this customer.
     pub customer: Option<CustomerId>,
+    /// Only what is of the plant itself, and of no customer.
+    pub internal_only: bool,
     /// Only what the account itself sent or did.
     pub own_account_only: bool,
     /// What the account itself sent is seen at whatever site, also where it was refused.
@@ -108,7 +138,14 @@ pub struct Scope {
 impl Scope {
     /// Everything: for what the services read for themselves.
     pub fn everything() -> Scope {
-        Scope { sites: Sites::All, siteless: true, customer: None, own_account_only: false, own_too: true }
+        Scope {
+            sites: Sites::All,
+            siteless: true,
+            customer: None,
+            internal_only: false,
+            own_account_only: false,
+            own_too: true,
+        }
     }
 
     /// Does the scope of `me` hold a thing of this site (`None`: of no site) that `actor` sent or
@@ -124,6 +161,8 @@ impl Scope {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sight {
     Own,
+    /// Of its sites what is of the plant itself.
+    Internal,
     Site,
     /// Its sites and what belongs to none.
     SiteAndNone,
@@ -132,7 +171,7 @@ enum Sight {
 
 fn sight(role: Role, route: Route) -> Option<Sight> {
     use Role as R;
-    use Sight::{Everything, Own, Site, SiteAndNone};
+    use Sight::{Everything, Internal, Own, Site, SiteAndNone};
     if role == R::System {
         return Some(Everything);
     }
@@ -181,6 +220,37 @@ fn sight(role: Role, route: Route) -> Option<Sight> {
             R::Auditor | R::Admin => Some(SiteAndNone),
             _ => None,
         },
+        // A customer's own, and of those what it may read.
+        Route::Tickets => match role {
+            R::Operator | R::LineLead => Some(Internal),
+            R::Planner | R::QualityInspector | R::Technician | R::Dispatcher => Some(Site),
+            R::Customer | R::Auditor | R::Admin => Some(Site),
+            _ => None,
+        },
+        Route::TicketBoards | Route::TechnicianQueues | Route::SlaAtRisk | Route::Backlog => match role {
+            R::Operator | R::LineLead => Some(Internal),
+            R::Planner | R::QualityInspector | R::Technician | R::Dispatcher | R::Auditor | R::Admin => Some(Site),
+            _ => None,
+        },
+        Route::TicketEvents => match role {
+            R::Operator | R::Technician => Some(Own),
+            R::LineLead => Some(Internal),
+            R::Planner | R::QualityInspector | R::Dispatcher | R::Auditor | R::Admin => Some(Site),
+            _ => None,
+        },
+        Route::MaintenancePlans => match role {
+            R::LineLead | R::Planner | R::Technician | R::Dispatcher | R::Auditor | R::Admin => Some(Site),
+            _ => None,
+        },
+        // It says what things cost.
+        Route::PartsUsage => match role {
+            R::Planner | R::QualityInspector | R::Technician | R::Dispatcher | R::Auditor | R::Admin => Some(Site),
+            _ => None,
+        },
+        Route::My => match role {
+            R::Customer => Some(Site),
+            _ => None,
+        },
         Route::Metrics => match role {
             R::Admin => Some(SiteAndNone),
             _ => None,
@@ -204,6 +274,7 @@ pub fn query_scope(who: &Account, route: Route) -> Option<Scope> {
         sites: if best == Sight::Everything { Sites::All } else { Sites::Some(who.sites.clone()) },
         siteless: matches!(best, Sight::SiteAndNone | Sight::Everything),
         customer: if customers_only { who.customer_id.clone() } else { None },
+        internal_only: best == Sight::Internal,
         own_account_only: best == Sight::Own,
         own_too: route == Route::Commands,
     })

@@ -162,6 +162,7 @@ const MATRIX: &[(&str, &str)] = &[
     ("account.rotate-secret", "........x.x"),
     ("account.disable", "........x.x"),
     ("account.enable", "........x.x"),
+    ("account.erase-subject", "........x.x"),
 ];
 
 const COLUMNS: [Role; 11] = [

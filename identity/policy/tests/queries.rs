@@ -6,8 +6,8 @@ use common::{account, service, site};
 use mw_contract::{AccountName, Role};
 use mw_policy::{Account, Route, Sites, query_scope};
 
-/// Columns OP LL PL QI TE DI CU AU AD DV. `s` own sites, `n` own sites and what has none, `o` own
-/// only, `.` not at all.
+/// Columns OP LL PL QI TE DI CU AU AD DV. `s` own sites, `i` internal things of own sites, `n` own
+/// sites and what has none, `o` own only, `.` not at all.
 const MATRIX: &[(Route, &str)] = &[
     (Route::WorkOrders, "ssss...ss."),
     (Route::WorkOrderEvents, "osssos.ss."),
@@ -24,6 +24,15 @@ const MATRIX: &[(Route, &str)] = &[
     (Route::AuditEvents, ".......nn."),
     (Route::AuditProofs, ".......nn."),
     (Route::Figures, "ssss...ss."),
+    (Route::Tickets, "iisssssss."),
+    (Route::TicketEvents, "oissos.ss."),
+    (Route::TicketBoards, "iissss.ss."),
+    (Route::TechnicianQueues, "iissss.ss."),
+    (Route::SlaAtRisk, "iissss.ss."),
+    (Route::Backlog, "iissss.ss."),
+    (Route::MaintenancePlans, ".ss.ss.ss."),
+    (Route::PartsUsage, "..ssss.ss."),
+    (Route::My, "......s..."),
     (Route::Metrics, "........n."),
 ];
 
@@ -50,11 +59,12 @@ fn every_pair_of_role_and_resource_is_as_the_table_says() {
                 .map(|s| {
                     assert_eq!(s.sites, Sites::Some([site("plant-1")].into()), "{role} {route:?}");
                     assert_eq!(s.customer.is_some(), *role == Role::Customer, "{role} {route:?}");
-                    match (s.own_account_only, s.siteless) {
-                        (true, false) => 'o',
-                        (false, true) => 'n',
-                        (false, false) => 's',
-                        (true, true) => '?',
+                    match (s.own_account_only, s.internal_only, s.siteless) {
+                        (true, false, false) => 'o',
+                        (false, true, false) => 'i',
+                        (false, false, true) => 'n',
+                        (false, false, false) => 's',
+                        _ => '?',
                     }
                 })
                 .unwrap_or('.');

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::asked::RemoteLogin;
 use crate::directory::Directory;
+use crate::erasures::Erasure;
 use crate::error::IdentityError;
 use crate::feed::Feed;
 use crate::jwk::JwkSet;
@@ -42,6 +43,9 @@ struct Stored {
     /// That commit's command, by which a log that was replaced is known.
     command_id: Option<CommandId>,
     accounts: Vec<StoredAccount>,
+    /// Erased data subjects: a service that starts while identity is down carries them out too.
+    #[serde(default)]
+    erasures: Vec<Erasure>,
     /// A JWK set.
     keys: Value,
 }
@@ -72,6 +76,8 @@ pub struct AccountCopy {
     /// Held while the file is written.
     writing: Mutex<()>,
     known: watch::Sender<bool>,
+    /// Was identity's log read to its end since the start?
+    current: watch::Sender<bool>,
     /// Somebody wants the keys asked for now.
     wanted: Notify,
     /// Counts how often they were.
@@ -89,6 +95,7 @@ impl AccountCopy {
             mark: Mutex::default(),
             writing: Mutex::new(()),
             known: watch::Sender::new(false),
+            current: watch::Sender::new(false),
             wanted: Notify::new(),
             asked: watch::Sender::new(0),
         };
@@ -128,6 +135,7 @@ impl AccountCopy {
             disabled: a.disabled,
             service: false,
         });
+        self.directory.erase(s.erasures);
         self.directory.replace(accounts, CommitNumber(s.commit));
         *self.mark.lock() = Mark { command_id: s.command_id, keys: s.keys };
         Ok(true)
@@ -158,6 +166,7 @@ impl AccountCopy {
             commit,
             command_id: mark.command_id,
             accounts: accounts.collect(),
+            erasures: self.directory.erasures().to_vec(),
             keys: mark.keys,
         };
         let text =
@@ -180,6 +189,11 @@ impl AccountCopy {
     /// Are the accounts and keys known, from the file or from identity? And every change of it.
     pub fn known(&self) -> watch::Receiver<bool> {
         self.known.subscribe()
+    }
+
+    /// Was all of identity's log heard since the start, or is what is known from the file alone?
+    pub fn current(&self) -> watch::Receiver<bool> {
+        self.current.subscribe()
     }
 
     /// The accounts.
@@ -215,6 +229,7 @@ impl AccountCopy {
                     if std::mem::take(&mut unsaved) {
                         self.save_soon().await;
                     }
+                    self.current.send_replace(true);
                     let seen = self.directory.applied_to();
                     log.wait(seen).await.map_err(|e| IdentityError::Log(e.to_string()))?;
                 }

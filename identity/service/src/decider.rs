@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use mw_contract::command::account::{AddAccount, GrantAccount, RevokeAccount, RotateSecret};
+use mw_contract::command::account::{AddAccount, EraseSubject, GrantAccount, RevokeAccount, RotateSecret};
 use mw_contract::event::account::{
     AccountAddedV1, AccountDisabledV1, AccountEnabledV1, AccountGrantedV1, AccountRevokedV1, AccountSecretRotatedV1,
+    SubjectErasedV1,
 };
 use mw_contract::{AccountName, CellId, Command, CustomerId, ErrorCode, Event, FieldError, Rejection, Role, SiteId};
 use mw_policy::Account;
@@ -80,6 +81,7 @@ pub fn decide(state: &AccountState, command: &Command, around: Surroundings) -> 
             }
             Ok(vec![AccountEnabledV1 { account: c.account.clone() }.into()])
         }
+        Command::AccountEraseSubject(c) => erase(state, c),
         other => Err(Rejection::invalid("type", format!("{} is no command of context identity", other.command_type()))),
     }
 }
@@ -93,7 +95,7 @@ pub fn secret_of(command: &Command) -> Option<&str> {
     }
 }
 
-/// The account that a command is about.
+/// The account that a command is about; `None` of an erasure that is about a customer.
 pub fn subject_of(command: &Command) -> Option<&AccountName> {
     match command {
         Command::AccountAdd(c) => Some(&c.account),
@@ -102,6 +104,7 @@ pub fn subject_of(command: &Command) -> Option<&AccountName> {
         Command::AccountRotateSecret(c) => Some(&c.account),
         Command::AccountDisable(c) => Some(&c.account),
         Command::AccountEnable(c) => Some(&c.account),
+        Command::AccountEraseSubject(c) => c.account.as_ref(),
         _ => None,
     }
 }
@@ -221,6 +224,20 @@ fn revoke(state: &AccountState, c: &RevokeAccount, around: Surroundings) -> Resu
 
 fn rotate(_: &AccountState, c: &RotateSecret) -> Result<Vec<Event>, Rejection> {
     Ok(vec![AccountSecretRotatedV1 { account: c.account.clone() }.into()])
+}
+
+/// A customer is known to production, not here, so any code is taken. The account stays as it is: who
+/// shall not come in any more is disabled. It may be erased again, for what was written since.
+fn erase(state: &AccountState, c: &EraseSubject) -> Result<Vec<Event>, Rejection> {
+    if c.subject().is_none() {
+        let why = "or account: name the one whose text is to be erased, and only one of the two";
+        return Err(Rejection::invalid("payload.customer_id", why));
+    }
+    if let Some(account) = &c.account {
+        existing(state, account)?;
+    }
+    let (customer_id, account) = (c.customer_id.clone(), c.account.clone());
+    Ok(vec![SubjectErasedV1 { customer_id, account, reason: c.reason.clone() }.into()])
 }
 
 /// A machine is no person, and a customer is nobody of the plant.

@@ -11,12 +11,16 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::decider::{AccountState, evolve};
+use crate::erasures::Erasure;
 
 /// Every account as identity's log says, up to one commit of it.
 pub struct Directory {
     /// The product's own processes: from the configuration, never from the log.
     services: HashMap<AccountName, Arc<Account>>,
     accounts: ArcSwap<HashMap<AccountName, Arc<Account>>>,
+    /// Every erasure that was ever heard of. One that a log does not have any more stays: erasing
+    /// is for ever.
+    erasures: ArcSwap<Vec<Erasure>>,
     /// Held while a batch is folded in, so that two writers don't lose each other's work.
     folding: Mutex<()>,
     applied: watch::Sender<CommitNumber>,
@@ -27,6 +31,7 @@ impl Default for Directory {
         Directory {
             services: HashMap::new(),
             accounts: ArcSwap::from_pointee(HashMap::new()),
+            erasures: ArcSwap::from_pointee(Vec::new()),
             folding: Mutex::new(()),
             applied: watch::Sender::new(CommitNumber::ZERO),
         }
@@ -103,6 +108,7 @@ impl Directory {
     }
 
     /// Takes these accounts in place of all that are known, as identity's log says up to `up_to`.
+    /// Erasures stay known.
     pub fn replace(&self, accounts: impl IntoIterator<Item = Account>, up_to: CommitNumber) {
         {
             let _one_at_a_time = self.folding.lock();
@@ -110,6 +116,28 @@ impl Directory {
             self.accounts.store(Arc::new(map));
         }
         self.applied.send_replace(up_to);
+    }
+
+    /// Every erasure of a data subject, in the order in which they were heard of.
+    pub fn erasures(&self) -> Arc<Vec<Erasure>> {
+        self.erasures.load_full()
+    }
+
+    /// Takes in erasures. Before the commits that they are of, so that whoever waits for those finds
+    /// them here.
+    pub fn erase(&self, new: impl IntoIterator<Item = Erasure>) {
+        let mut new = new.into_iter().peekable();
+        if new.peek().is_none() {
+            return;
+        }
+        let _one_at_a_time = self.folding.lock();
+        let mut all = Vec::clone(&self.erasures.load());
+        for e in new {
+            if !all.iter().any(|known| known.event_id == e.event_id) {
+                all.push(e);
+            }
+        }
+        self.erasures.store(Arc::new(all));
     }
 
     /// The last commit that is folded in.

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mw_contract::decide::{Allowance, Decision, DecisionContext, Domain, EventMeta};
-use mw_contract::{AccountName, AggregateKind, Command, Context, ErrorCode, Event, Rejection, StreamId, Version, ids};
+use mw_contract::{
+    AccountName, AggregateKind, Command, Context, CustomerId, DataSubject, ErrorCode, Event, Rejection, StreamId,
+    Version, Warning,
+};
 use mw_runtime::decider::BeforeCommit;
 
 use crate::decider::{self, AccountState, Surroundings};
@@ -43,6 +46,27 @@ impl IdentityDomain {
     }
 }
 
+impl IdentityDomain {
+    /// What whoever erases a customer should look at: its accounts are authors of their own, and a
+    /// misspelt code would erase nobody.
+    fn of_customer(&self, customer: &CustomerId) -> Warning {
+        let mut names: Vec<&str> = self
+            .accounts
+            .values()
+            .filter(|a| a.customer_id.as_ref() == Some(customer))
+            .filter_map(|a| a.name.as_ref().map(AccountName::as_str))
+            .collect();
+        names.sort_unstable();
+        if names.is_empty() {
+            let message = format!("no account belongs to customer {customer}: make sure that the code is right");
+            return Warning { code: "customer_not_known_here".into(), message };
+        }
+        let names = names.join(", ");
+        let message = format!("what accounts of the customer wrote elsewhere than on its tickets stays: {names}");
+        Warning { code: "accounts_of_customer".into(), message }
+    }
+}
+
 impl Domain for IdentityDomain {
     type State = AccountState;
 
@@ -60,16 +84,18 @@ impl Domain for IdentityDomain {
             .actor
             .grant(|_, a| a == Allowance::Yes)
             .ok_or_else(|| Rejection::forbidden("accounts are changed by admins only"))?;
-        let name = decider::subject_of(command)
-            .ok_or_else(|| Rejection::invalid("type", "is no command of context identity"))?;
-        if self.reserved.contains(name) {
+        if let Some(name) = decider::subject_of(command).filter(|n| self.reserved.contains(*n)) {
             return Err(Rejection::new(ErrorCode::AlreadyExists, format!("{name} is a process of the product itself")));
         }
-        let stream = StreamId::new(AggregateKind::Account, ids::account_id(name));
+        let stream = StreamId::new(AggregateKind::Account, ctx.aggregate_id);
         let other_admins = self.accounts.iter().filter(|(s, a)| **s != stream && a.is_active_admin()).count();
         let events = decider::decide(state, command, Surroundings { other_active_admins: other_admins })?;
         self.deciding.store(ctx.version.next().0, Ordering::Relaxed);
-        Ok(Decision::on(stream, role, events))
+        let mut decision = Decision::on(stream, role, events);
+        if let Command::AccountEraseSubject(c) = command {
+            decision.warnings.extend(c.customer_id.as_ref().map(|c| self.of_customer(c)));
+        }
+        Ok(decision)
     }
 
     fn evolve(state: &mut AccountState, _: &StreamId, event: &Event, _: &EventMeta) {
@@ -82,6 +108,12 @@ impl Domain for IdentityDomain {
     }
 
     fn needs_existing(&self, command: &Command) -> bool {
-        !matches!(command, Command::AccountAdd(_))
+        match command {
+            Command::AccountAdd(_) => false,
+            // A customer is no account: the first erasure makes its stream. Naming nobody is a fault
+            // of the shape.
+            Command::AccountEraseSubject(c) => matches!(c.subject(), Some(DataSubject::Account(_))),
+            _ => true,
+        }
     }
 }

@@ -24,6 +24,9 @@ pub enum IdentityError {
     /// The store of secrets.
     #[error("secret store: {0}")]
     Store(#[from] rusqlite::Error),
+    /// Keys of data subjects can't be destroyed.
+    #[error("vault: {0}")]
+    Vault(#[from] mw_log::VaultError),
     /// argon2, signing or the random source failed.
     #[error("{0} failed")]
     Crypto(&'static str),

@@ -8,6 +8,7 @@ use mw_log::LogReader;
 
 use crate::cache::SuccessCache;
 use crate::directory::Directory;
+use crate::erasures::Erasure;
 use crate::error::IdentityError;
 use crate::secrets::{Effect, SecretStore};
 
@@ -84,6 +85,7 @@ impl Feed {
                 .await
                 .map_err(|_| IdentityError::Crypto("applying secrets"))??;
         }
+        self.directory.erase(erasures(&commits, &decoded));
         let events: Vec<Event> =
             decoded.into_iter().flat_map(|(_, events)| events.into_iter().map(|(_, e)| e)).collect();
         self.directory.apply_all(&events, up_to);
@@ -100,6 +102,16 @@ fn decode(commit: &StoredCommit) -> Result<Vec<Versioned>, IdentityError> {
             .map_err(|e| IdentityError::Event { commit: commit.number.0, reason: e.to_string() })
     };
     commit.events.iter().map(one).collect()
+}
+
+fn erasures(commits: &[Arc<StoredCommit>], decoded: &[(CommitNumber, Vec<Versioned>)]) -> Vec<Erasure> {
+    let stored = commits.iter().flat_map(|c| &c.events);
+    let events = stored.zip(decoded.iter().flat_map(|(_, events)| events));
+    let erasure = |(stored, (_, event)): (&mw_contract::StoredEvent, &Versioned)| match event {
+        Event::SubjectErased(e) => Some(Erasure { event_id: stored.event.event_id, subject: e.subject()? }),
+        _ => None,
+    };
+    events.filter_map(erasure).collect()
 }
 
 fn apply(

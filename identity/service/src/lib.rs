@@ -14,6 +14,7 @@
 //! - [`asked`]: the same asked from other processes: identity's answers, and the ones who ask.
 //! - [`copy`]: the accounts and public keys that another process keeps on its own disk.
 //! - [`feed`]: what follows identity's log and keeps directory and store in step with it.
+//! - [`erasures`]: what is erased in the vaults of all contexts because identity's log says so.
 //! - [`bootstrap`]: the accounts of a first start.
 //!
 //! Secrets, their hashes and private keys stay in this crate's own files. They must never be part
@@ -26,6 +27,7 @@ pub mod copy;
 pub mod decider;
 pub mod directory;
 pub mod domain;
+pub mod erasures;
 pub mod error;
 pub mod feed;
 pub mod jwk;
@@ -41,6 +43,7 @@ pub use asked::RemoteLogin;
 pub use copy::AccountCopy;
 pub use directory::Directory;
 pub use domain::IdentityDomain;
+pub use erasures::Erasure;
 pub use error::IdentityError;
 pub use feed::Feed;
 pub use jwk::{JwkSet, TrustedIssuer};

@@ -2,8 +2,8 @@
 
 use mw_contract::decide::{Actor, Allowance, DecisionContext, Domain, EventMeta, People, Person};
 use mw_contract::{
-    AccountName, AggregateKind, Command, CommandEnvelope, Context, ErrorCode, Event, EventId, Instant, Rejection, Role,
-    StreamId, Version, ids,
+    AccountName, AggregateKind, Command, CommandEnvelope, Context, DataSubject, ErrorCode, Event, EventId, Instant,
+    Rejection, Role, StreamId, Version, ids,
 };
 use mw_identity::IdentityDomain;
 use mw_identity::decider::{AccountState, Surroundings, decide, evolve, secret_of};
@@ -289,4 +289,63 @@ fn the_hook_keeps_a_secret_for_the_version_that_its_event_will_have() {
     let decision = domain_decide(&domain, &state, 7, &grant).unwrap();
     hook(&grant, &decision).unwrap();
     assert!(store.verify("x", "the second secret").unwrap());
+}
+
+#[test]
+fn whoever_is_erased_is_a_customer_or_an_account_and_only_one_of_the_two() {
+    let erase = |history: &[(&str, Value)], payload: Value| when(history, "account.erase-subject", payload, 0);
+    for payload in [json!({}), json!({"customer_id": "acme", "account": "x"}), json!({"reason": "case 7"})] {
+        let r = erase(&[planner()], payload.clone()).unwrap_err();
+        assert_eq!(
+            (r.code, r.field.as_deref()),
+            (ErrorCode::Validation, Some("payload.customer_id")),
+            "{payload}: {}",
+            r.message
+        );
+    }
+    let got = erase(&[], json!({"customer_id": "acme", "reason": "case 7"})).unwrap();
+    let [Event::SubjectErased(e)] = got.as_slice() else { panic!("{got:?}") };
+    assert_eq!(e.subject(), Some(DataSubject::Customer("acme".parse().unwrap())));
+    assert_eq!(e.reason.as_ref().map(|r| r.as_str()), Some("case 7"));
+
+    assert_eq!(erase(&[], json!({"account": "x"})).unwrap_err().code, ErrorCode::NotFound);
+    let erased = ("account.erase-subject", json!({"account": "x"}));
+    for history in [vec![planner()], vec![planner(), disabled()], vec![planner(), erased.clone()]] {
+        let got = erase(&history, erased.1.clone()).unwrap();
+        let [Event::SubjectErased(e)] = got.as_slice() else { panic!("{got:?}") };
+        assert_eq!(e.subject(), Some(DataSubject::Account("x".parse().unwrap())));
+    }
+    assert_eq!(given(&[planner(), erased]), given(&[planner()]), "the account itself stays as it is");
+    assert!(shape("account.erase-subject", json!({"customer_id": "ACME"})).is_err());
+}
+
+#[test]
+fn an_erased_customer_has_a_stream_of_its_own_and_its_accounts_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SecretStore::open(&dir.path().join("s.db"), CHEAP).unwrap();
+    let (mut domain, _hook) = IdentityDomain::new(store, [AccountName::new("svc-query").unwrap()]);
+    let erase = |payload: Value| command("account.erase-subject", payload);
+    let acme = erase(json!({"customer_id": "acme"}));
+    let d = domain_decide(&domain, &AccountState::default(), 0, &acme).unwrap();
+    assert_eq!(d.warnings[0].code, "customer_not_known_here");
+    let (stream, event) = &d.events[0];
+    assert_eq!(stream.id, DataSubject::Customer("acme".parse().unwrap()).aggregate_id());
+    domain.observe(stream, event, &meta());
+    let mut state = AccountState::default();
+    IdentityDomain::evolve(&mut state, stream, event, &meta());
+    assert_eq!(state, AccountState::default());
+    for name in ["portal-2", "portal-1"] {
+        let add = command("account.add", json!({"account": name, "roles": ["customer"], "customer_id": "acme"}));
+        let d = domain_decide(&domain, &AccountState::default(), 0, &add).unwrap();
+        domain.observe(&d.events[0].0, &d.events[0].1, &meta());
+    }
+    let d = domain_decide(&domain, &state, 1, &acme).unwrap();
+    assert_eq!(d.warnings[0].code, "accounts_of_customer");
+    assert!(d.warnings[0].message.ends_with("portal-1, portal-2"), "{}", d.warnings[0].message);
+    assert!(domain_decide(&domain, &state, 1, &erase(json!({"customer_id": "other"}))).is_ok());
+
+    let mine = erase(json!({"account": "svc-query"}));
+    assert!(domain_decide(&domain, &AccountState::default(), 0, &mine).is_err(), "a process is no person");
+    assert!(!domain.needs_existing(&acme) && domain.needs_existing(&mine));
+    assert!(!domain.needs_existing(&erase(json!({}))));
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use mw_contract::{AccountName, ids};
+use mw_contract::AccountName;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -41,6 +41,20 @@ async fn dispatch(command: AccountCommand) -> Result<ExitCode> {
         }
         AccountCommand::Enable { account, common } => {
             change(&common, "account.enable", &account, json!({"account": account}), None).await
+        }
+        AccountCommand::EraseSubject { customer, account, reason, common } => {
+            let mut payload = json!({});
+            let fields = [("customer_id", &customer), ("account", &account), ("reason", &reason)];
+            for (field, value) in fields.into_iter().filter_map(|(f, v)| Some((f, v.as_ref()?))) {
+                payload[field] = json!(value);
+            }
+            let named = customer.map(|c| format!("customer {c}")).or(account.map(|a| format!("account {a}")));
+            let named = named.unwrap_or_default();
+            if !execute(&common, "account.erase-subject", &named, payload).await? {
+                return Ok(ExitCode::from(1));
+            }
+            println!("account.erase-subject {named}: done");
+            Ok(ExitCode::SUCCESS)
         }
         AccountCommand::RotateSecret { account, common } => {
             let secret = new_secret()?;
@@ -80,22 +94,8 @@ async fn change(
     payload: Value,
     secret: Option<&NewSecret>,
 ) -> Result<ExitCode> {
-    let name = AccountName::new(account).with_context(|| format!("account {account:?}"))?;
-    let command = json!({
-        "command_id": Uuid::now_v7(), "type": kind, "aggregate_id": ids::account_id(&name), "payload": payload,
-    });
-    let data = config::base(common, &config::file(common)?).data;
-    let reply = match control::connect(&data).await {
-        Some(stream) => control::ask(stream, &Request::Execute { site: None, command }, |_| Ok(())).await?,
-        None => at_rest(&data, command).await?,
-    };
-    if let Some(error) = reply.get("error").filter(|e| !e.is_null()) {
-        let field = error["field"].as_str().map(|f| format!(" ({f})")).unwrap_or_default();
-        eprintln!(
-            "millwright: account {account}: {}: {}{field}",
-            error["code"].as_str().unwrap_or("refused"),
-            error["message"].as_str().unwrap_or("")
-        );
+    AccountName::new(account).with_context(|| format!("account {account:?}"))?;
+    if !execute(common, kind, &format!("account {account}"), payload).await? {
         return Ok(ExitCode::from(1));
     }
     println!("{kind} {account}: done");
@@ -106,6 +106,27 @@ async fn change(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Sends one command about `who`; says why when it is refused, and what is to be looked at when not.
+async fn execute(common: &Common, kind: &str, who: &str, payload: Value) -> Result<bool> {
+    let command = json!({"command_id": Uuid::now_v7(), "type": kind, "payload": payload});
+    let data = config::base(common, &config::file(common)?).data;
+    let reply = match control::connect(&data).await {
+        Some(stream) => control::ask(stream, &Request::Execute { site: None, command }, |_| Ok(())).await?,
+        None => at_rest(&data, command).await?,
+    };
+    let text = |v: &Value| v.as_str().unwrap_or("").to_owned();
+    if let Some(error) = reply.get("error").filter(|e| !e.is_null()) {
+        let field = error["field"].as_str().map(|f| format!(" ({f})")).unwrap_or_default();
+        let code = error["code"].as_str().unwrap_or("refused");
+        eprintln!("millwright: {who}: {code}: {}{field}", text(&error["message"]));
+        return Ok(false);
+    }
+    for warning in reply["warnings"].as_array().into_iter().flatten() {
+        eprintln!("millwright: {who}: {}", text(&warning["message"]));
+    }
+    Ok(true)
+}
+
 async fn at_rest(data: &std::path::Path, command: Value) -> Result<Value> {
     let identity = open(data).await?;
     let clock = std::sync::Arc::new(mw_runtime::BusinessClock::wall());
@@ -113,6 +134,7 @@ async fn at_rest(data: &std::path::Path, command: Value) -> Result<Value> {
     let reply = service.execute(operator()?, None, command.to_string().as_bytes()).await?;
     // The feed puts a new secret into force.
     identity.directory.wait_for(service.head().commit).await;
+    identity.erase_at_rest()?;
     following.abort();
     service.shutdown().await;
     identity.log.close()?;

@@ -8,8 +8,9 @@ use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use mw_contract::Sealed;
 use mw_identity::{AccountCopy, Grant, LogIns, LoginError, TokenGate, TrustedIssuer};
-use mw_query_api::{Identity as ApiIdentity, RemoteTexts, TokenAnswer, TokenForm, TokenRefusal};
+use mw_query_api::{Identity as ApiIdentity, Opened, RemoteTexts, TokenAnswer, TokenForm, TokenRefusal};
 use mw_runtime::ask::Asker;
+use serde_json::Value;
 
 use super::control::hex;
 use super::decider::VaultQuestion;
@@ -78,22 +79,30 @@ impl ApiIdentity for Asked {
 /// How long the owner of a vault is waited for; then its texts stay sealed in this answer.
 const OPENING: Duration = Duration::from_secs(2);
 
-/// Sealed text of production, opened where its keys are.
+/// Sealed text of a context, opened where its keys are.
 pub struct AskedTexts(pub Arc<Asker>);
+
+fn opened(answer: Value) -> Opened {
+    match answer {
+        Value::String(text) => Opened::Text(text),
+        other if other["erased"] == Value::Bool(true) => Opened::Erased,
+        _ => Opened::NotNow,
+    }
+}
 
 #[async_trait]
 impl RemoteTexts for AskedTexts {
-    async fn open(&self, sealed: Vec<Sealed>) -> Vec<Option<String>> {
+    async fn open(&self, sealed: Vec<Sealed>) -> Vec<Opened> {
         let texts = sealed.iter().map(|s| match s {
             Sealed::Cipher { key_id, bytes } => (*key_id, hex(bytes)),
-            Sealed::Plain(t) => (uuid::Uuid::nil(), t.clone()),
+            Sealed::Plain(_) | Sealed::Erased => (uuid::Uuid::nil(), String::new()),
         });
-        let question = serde_json::to_value(VaultQuestion::Open { texts: texts.collect() }).unwrap_or_default();
-        let opened = match self.0.ask(question, OPENING).await {
-            Ok(v) => serde_json::from_value(v).map_err(|e| e.to_string()),
+        let question = VaultQuestion::Open { texts: texts.collect(), tell_erased: true };
+        let answers = match self.0.ask(serde_json::to_value(question).unwrap_or_default(), OPENING).await {
+            Ok(v) => serde_json::from_value::<Vec<Value>>(v).map_err(|e| e.to_string()),
             Err(e) => Err(e.to_string()),
         };
-        opened.unwrap_or_else(|e| {
+        answers.map(|texts| texts.into_iter().map(opened).collect()).unwrap_or_else(|e| {
             tracing::warn!(error = %e, "sealed text stays sealed: its keys can't be asked for");
             Vec::new()
         })

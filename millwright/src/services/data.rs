@@ -86,9 +86,11 @@ impl Data {
         Ok(SledLog::open(options.timing_syncs(move |took| sync.observe(took.as_secs_f64())))?)
     }
 
-    /// Opens the keys of a context's data subjects.
+    /// Opens the keys of a context's data subjects. What was destroyed of them is listed outside of
+    /// the vault too, where putting a vault back does not replace it.
     pub fn vault(&self, context: Context) -> Result<Arc<Vault>> {
-        Ok(Arc::new(Vault::open(&self.path("vault").join(context.as_str()))?))
+        let (vault, erased) = (self.path("vault"), self.path("erased"));
+        Ok(Arc::new(Vault::open_with_list(&vault.join(context.as_str()), &erased.join(context.as_str()))?))
     }
 }
 

@@ -16,7 +16,7 @@ use mw_identity::throttle::Limits;
 use mw_identity::tokens::UnixSeconds;
 use mw_identity::{
     AccountCopy, Directory, Feed, IdentityDomain, KeyRing, LogIns, Login, LoginError, SecretStore, TokenGate,
-    TrustedIssuer, Verifier,
+    TrustedIssuer, Verifier, erasures,
 };
 use mw_log::{LocalReader, LogReader, SledLog};
 use mw_runtime::metrics::Metrics;
@@ -80,9 +80,11 @@ impl Identity {
     ) -> Result<(Arc<CommandService>, JoinHandle<Result<()>>)> {
         let reserved: Vec<AccountName> = self.directory.service_names().cloned().collect();
         let (domain, before_commit) = IdentityDomain::new(self.store.clone(), reserved);
+        let vault = self.data.vault(Context::Identity)?;
+        erasures::keep(self.directory.clone(), vault.clone()).await?;
         let parts = Parts {
             log: self.log.clone(),
-            vault: self.data.vault(Context::Identity)?,
+            vault,
             accounts: self.directory.clone(),
             clock,
             bus,
@@ -94,6 +96,16 @@ impl Identity {
         let (feed, reader) = (self.feed.clone(), self.reader.clone());
         let following = tokio::spawn(async move { feed.follow(&*reader).await.map_err(anyhow::Error::from) });
         Ok((service, following))
+    }
+
+    /// Carries out the known erasures on every vault of this directory, of which no service is running.
+    pub fn erase_at_rest(&self) -> Result<()> {
+        for context in Context::ALL.iter().copied().filter(|c| *c != Context::Identity) {
+            if self.data.path("vault").join(context.as_str()).exists() {
+                erasures::apply(&self.directory, &*self.data.vault(context)?)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the accounts of a first start. Answers the secret of a new `admin`, which is nowhere else.

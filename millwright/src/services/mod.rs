@@ -12,6 +12,7 @@ pub mod data;
 mod decider;
 mod devices;
 pub mod identity;
+mod known;
 pub mod meters;
 mod needs;
 mod presence;

@@ -15,6 +15,8 @@ pub mod what {
     pub const ACCOUNTS: &str = "the accounts (identity has not answered, and there is no copy on disk)";
     /// The log folded, listeners open.
     pub const START: &str = "its own start";
+    /// What after-service knows of production: up to date, or from an earlier life.
+    pub const PRODUCTION: &str = "its copy of production";
     /// Read models that follow their logs.
     pub const VIEWS: &str = "the read models";
     /// Process managers that follow the log of production.

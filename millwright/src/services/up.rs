@@ -11,7 +11,7 @@ use mw_identity::Login;
 use mw_log::{EventLog, LocalReader, LogReader, SledLog};
 use mw_processes::Followed;
 use mw_production::Production;
-use mw_query_api::{Api, ApiConfig, Models, Texts};
+use mw_query_api::{Api, ApiConfig, Models, Texts, Vaults};
 use mw_runtime::{BusinessClock, Clock, CommandService};
 use tokio::sync::watch;
 
@@ -19,6 +19,7 @@ use super::api::{self, Asked};
 use super::data::Data;
 use super::decider::{self, Opener, Running};
 use super::identity::{BrokerLogin, Identity};
+use super::known::{self, Known};
 use super::meters::Meters;
 use super::processes::Processes;
 use super::views::{self, Views};
@@ -57,6 +58,7 @@ fn clock(up: &Up, history: bool) -> (BusinessClock, ClockStart) {
 async fn play(
     deciders: [&Running; 2],
     managers: &Processes,
+    known: &Known,
     clock: &BusinessClock,
     then: ClockStart,
     data: &Data,
@@ -65,6 +67,7 @@ async fn play(
         for d in deciders {
             managers.handle.settled(d.service.context(), d.log.head().commit).await;
         }
+        known.handle.reached(deciders[0].log.head().commit).await;
     };
     let services = deciders.map(|d| d.service.clone());
     let played = demo::play::play(&services, clock, then.start, settled).await?;
@@ -101,16 +104,15 @@ async fn up(config: Up) -> Result<ExitCode> {
     let bus = Some(link(&broker, "production").await?);
     let production =
         decider::start(Production::default(), &data, directory.clone(), bus, clock.clone(), &meters).await?;
+    let (stop, stopped) = watch::channel(false);
+    let known = known::start(&data.path("known"), reader(&production.log), &stopped, &meters)?;
+    tokio::select! {
+        _ = known.handle.caught_up(known::PATIENCE) => {}
+        () = signals.stop() => return Ok(ExitCode::SUCCESS),
+    }
     let bus = Some(link(&broker, "after-service").await?);
-    let after_service = decider::start(
-        AfterService::new(Arc::new(mw_after_service::known::Nothing)),
-        &data,
-        directory.clone(),
-        bus,
-        clock.clone(),
-        &meters,
-    )
-    .await?;
+    let business = AfterService::new(known.handle.known());
+    let after_service = decider::start(business, &data, directory.clone(), bus, clock.clone(), &meters).await?;
     let services: [(Arc<CommandService>, Arc<SledLog>); 3] = [
         (production.service.clone(), production.log.clone()),
         (after_service.service.clone(), after_service.log.clone()),
@@ -124,27 +126,43 @@ async fn up(config: Up) -> Result<ExitCode> {
     if config.demo {
         demo::reference_data(&production.service).await?;
     }
-    let (stop, stopped) = watch::channel(false);
     let bus = link(&broker, "processes").await?;
     let followed = [&production.log, &after_service.log].map(|log| Followed { reader: reader(log), bus: bus.clone() });
     let managers = processes::start(&data.path("processes"), followed.into(), clock.clone(), &stopped, &meters);
     if history {
-        play([&production, &after_service], &managers, &clock, then, &data).await?;
+        play([&production, &after_service], &managers, &known, &clock, then, &data).await?;
     }
     let bus = link(&broker, "devices").await?;
     let listening = devices::start(&production, directory.clone(), bus, clock.clone(), &meters)?;
 
     let readers = services.each_ref().map(|(s, log)| (s.context(), reader(log)));
     let views = views::start(&data.path("views"), readers.into(), &stopped, &meters)?;
+    // Whoever finds the system ready finds reference data that after-service knows too.
+    let seen = async {
+        known.handle.reached(production.log.head().commit).await;
+        views.caught_up().await;
+    };
     tokio::select! {
-        () = views.caught_up() => {}
+        () = seen => {}
         () = signals.stop() => return Ok(ExitCode::SUCCESS),
     }
     // The broker is in this process, so it is there for as long as this runs.
     let there = watch::channel(true);
     let topics = state::start(&data.path("views"), &views, link(&broker, "projections").await?, there.1);
-    let api =
-        start_api(&config, &data, &identity.login, &services, &production, &views, &managers, &clock, &meters, &tls)?;
+    let api = start_api(
+        &config,
+        &data,
+        &identity.login,
+        &services,
+        &production,
+        &after_service,
+        &views,
+        &managers,
+        &known,
+        &clock,
+        &meters,
+        &tls,
+    )?;
 
     let control = control::Control {
         services: services.to_vec(),
@@ -189,6 +207,7 @@ async fn up(config: Up) -> Result<ExitCode> {
         stop.send_replace(true);
         views.stopped().await;
         managers.stopped().await;
+        known.stopped().await;
         following.abort();
         let logs = services.each_ref().map(|(_, log)| log.clone());
         tokio::task::spawn_blocking(move || logs.iter().try_for_each(|l| l.close())).await
@@ -213,8 +232,10 @@ fn start_api(
     login: &Arc<Login>,
     services: &[(Arc<CommandService>, Arc<SledLog>); 3],
     production: &Running,
+    after_service: &Running,
     views: &Views,
     managers: &Processes,
+    known: &Known,
     clock: &Arc<BusinessClock>,
     meters: &Meters,
     tls: &Arc<rustls::ServerConfig>,
@@ -226,9 +247,10 @@ fn start_api(
     let running = services.each_ref().map(|(s, _)| s.clone());
     let views = views.clone();
     let managers = managers.handle.clone();
+    let known = known.handle.clone();
     let ready = move || match running.iter().find(|s| s.has_stopped()) {
         Some(s) => Err(format!("service {} has stopped", s.context())),
-        None => views.are_live().and_then(|()| managers.ready()),
+        None => views.are_live().and_then(|()| managers.ready()).and_then(|()| known.ready()),
     };
     let ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync> = Arc::new(ready);
     ops(config.ops, ready.clone(), meters)?;
@@ -245,7 +267,10 @@ fn start_api(
             copy: None,
         }),
         models,
-        texts: Texts::Here(Arc::new(Opener(production.vault.clone()))),
+        texts: Vaults::new([
+            (Context::Production, Texts::Here(Arc::new(Opener(production.vault.clone())))),
+            (Context::AfterService, Texts::Here(Arc::new(Opener(after_service.vault.clone())))),
+        ]),
         now: Arc::new(move || clock.now()),
         ready,
         metrics: Arc::new(move || text.text()),

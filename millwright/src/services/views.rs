@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+use mw_after_service_views::{AfterServiceViews, ServiceFigureViews};
 use mw_contract::Context;
 use mw_log::LogReader;
 use mw_production_views::{FigureViews, ProductionViews, TrailViews};
@@ -32,7 +33,10 @@ fn projections(context: Context) -> Vec<Factory> {
         Context::Production => {
             vec![Arc::new(|| Box::new(ProductionViews::new())), Arc::new(|| Box::new(FigureViews::new()))]
         }
-        Context::Identity | Context::AfterService => vec![Arc::new(move || Box::new(TrailViews(context)))],
+        Context::AfterService => {
+            vec![Arc::new(|| Box::new(AfterServiceViews::new())), Arc::new(|| Box::new(ServiceFigureViews::new()))]
+        }
+        Context::Identity => vec![Arc::new(move || Box::new(TrailViews(context)))],
     }
 }
 

@@ -70,6 +70,7 @@ pub fn create_indexes(conn: &Connection) -> rusqlite::Result<()> {
          CREATE INDEX downtime_open ON downtime (equipment) WHERE ended_at IS NULL;
          CREATE INDEX downtime_order ON downtime (work_order) WHERE work_order IS NOT NULL;
          CREATE INDEX unit_by_serial ON product_unit (serial);
+         CREATE INDEX unit_by_lot ON product_unit (product, lot) WHERE lot IS NOT NULL;
          CREATE INDEX component_serial ON component (serial) WHERE serial IS NOT NULL;
          CREATE INDEX component_lot ON component (lot) WHERE lot IS NOT NULL;",
     )

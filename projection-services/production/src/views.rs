@@ -14,7 +14,7 @@ use crate::order::{Meta, Order};
 use crate::parts::Parts;
 use crate::plant;
 use crate::trail::{self, Change};
-use crate::{inbox, rows};
+use crate::{inbox, rows, words};
 
 /// Orders kept folded in memory; about 4 KiB each.
 const CACHED_ORDERS: usize = 4096;
@@ -39,7 +39,7 @@ impl ProductionViews {
     /// The name of the file.
     pub const NAME: &'static str = "production";
     /// Raised with every change of what is written.
-    pub const SCHEMA: u32 = 8;
+    pub const SCHEMA: u32 = 9;
 
     /// With an empty cache.
     pub fn new() -> Self {
@@ -111,7 +111,7 @@ impl Projection for ProductionViews {
                 }
                 _ => {
                     plant::event(tx, commit, stored, event)?;
-                    crate::words::changes(event)
+                    words::changes(event)
                 }
             };
             reference(tx, event)?;
@@ -176,7 +176,7 @@ impl ProductionViews {
         let seq = c.order.seq;
         let mut changes: Vec<Change> =
             before.changes(&c.order.header).into_iter().map(|(f, old, new)| (f.to_owned(), old, new)).collect();
-        let named = crate::words::changes(event);
+        let named = words::changes(event);
         if matches!(event, Event::WorkOrderAmended(_)) {
             changes = named;
         } else {
@@ -275,46 +275,4 @@ fn reference(tx: &Connection, event: &Event) -> Result<(), ApplyError> {
         retired
     ])?;
     Ok(())
-}
-
-/// What the queries about a context read that has no other read models: outcomes and the trail.
-pub struct TrailViews(pub Context);
-
-impl TrailViews {
-    /// Raised with every change of what is written.
-    pub const SCHEMA: u32 = 2;
-}
-
-impl Projection for TrailViews {
-    fn name(&self) -> &'static str {
-        self.0.as_str()
-    }
-
-    fn schema_version(&self) -> u32 {
-        Self::SCHEMA
-    }
-
-    fn create_tables(&self, conn: &Connection) -> rusqlite::Result<()> {
-        trail::create_tables(conn)
-    }
-
-    fn create_indexes(&self, conn: &Connection) -> rusqlite::Result<()> {
-        trail::create_indexes(conn)
-    }
-
-    fn apply(&mut self, tx: &Connection, commit: &StoredCommit, events: &[Event]) -> Result<(), ApplyError> {
-        trail::outcome(tx, self.0, commit)?;
-        // No orders here, so no late reports.
-        inbox::commit(tx, commit, events, |_| Ok(None))?;
-        for (idx, (stored, event)) in commit.events.iter().zip(events).enumerate() {
-            trail::event(tx, commit, idx, stored, event, &crate::words::changes(event))?;
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, _: &Connection) -> Result<(), ApplyError> {
-        Ok(())
-    }
-
-    fn forget(&mut self) {}
 }

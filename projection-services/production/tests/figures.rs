@@ -129,10 +129,13 @@ fn iso_counts_one_failure_more() {
     }
     let q = question("2026-03-01T00:00:00Z", "2026-03-31T00:00:00Z", None);
     assert_eq!(value(&p.ask(&q), "mtbf"), "236.0000");
+    assert_eq!(value(&p.ask(&q), "mttr_h"), "4.0000");
+    assert_eq!(value(&p.ask(&q), "availability_by_restoration"), "0.9833");
     let iso = r#"{"time_zone":"Europe/Berlin","settings":{"mtbf_iso":true}}"#;
     p.put(ReferenceKind::Site, "plant-1", iso, "2026-03-01T00:00:00Z");
     let items = p.ask(&q);
     assert_eq!(value(&items, "mtbf"), "177.0000");
+    assert_eq!(value(&items, "mttr_h"), "3.0000");
     assert_eq!(field(&items, "mtbf", None, "numerator"), json!("708"));
     assert_eq!(value(&items, "availability"), "0.0000");
     assert_eq!(value(&items, "effectiveness"), "null", "nothing ran");
@@ -389,7 +392,7 @@ fn planned_stops_and_splits_and_scope() {
     let items = p.ask(&q);
     assert_eq!(field(&items, "technical_efficiency", None, "denominator"), json!("3600"));
     assert_eq!(field(&items, "availability", None, "denominator"), json!((7 * 3600).to_string()));
-    let elsewhere = kpis(&p.conn, &scope(&["plant-2"]), &q, 0).unwrap();
+    let elsewhere = kpis(&p.conn, &scope(&["plant-2"]), &q, &[], 0).unwrap();
     assert_eq!(field(&elsewhere, "availability", None, "denominator"), json!("0"));
 }
 

@@ -8,8 +8,8 @@ use axum::response::Response;
 use mw_contract::commit::StoredCommit;
 use mw_contract::{AggregateId, AggregateKind, CommitNumber, Context, EventType, Sealed, StreamId, cloud};
 use mw_policy::Route;
-use mw_production_views::TextOpener;
-use mw_production_views::read::audit::{Place, Query, places};
+use mw_views::TextOpener;
+use mw_views::read::audit::{Place, Query, places};
 use serde_json::{Value, json};
 
 use crate::identity::Caller;
@@ -66,7 +66,7 @@ pub async fn events(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQu
     let (mut found, head) = model.query(move |conn, head| Ok((places(conn, &scope, &me, &q)?, head))).await?;
     let more = found.len() > limit;
     found.truncate(limit);
-    let mut texts = state.texts.session();
+    let mut texts = state.texts.session(context);
     let items = loop {
         let items = read(model, &found, &*texts.opener()).await?;
         if texts.complete().await {
@@ -111,6 +111,8 @@ async fn read(model: &Arc<Model>, found: &[Place], opener: &dyn TextOpener) -> R
         event.sealed_fields(&mut |s| {
             if let Some(text) = opener.open(s) {
                 *s = Sealed::Plain(text);
+            } else if opener.is_erased(s) {
+                *s = Sealed::Erased;
             }
         });
         items.push(cloud::envelope(&commit, e, &event));

@@ -3,13 +3,18 @@
 use axum::extract::{Path, RawQuery, State as Ax};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use mw_after_service_views::figures::fact::down_since;
+use mw_after_service_views::figures::report::{kpis as service_kpis, wants_units};
+use mw_after_service_views::figures::{kpi as service_kpi, pareto as faults};
 use mw_contract::reference::Document;
-use mw_contract::{CellId, Context, Instant, LineId, ReferenceKind, SiteId};
+use mw_contract::{CellId, CustomerId, Instant, LineId, Position, ReferenceKind, SiteId};
+use mw_figures::calendar::Cut;
+use mw_figures::documents::documents;
+use mw_figures::question::{CSV, GROUPS, Group, Item, Question};
+use mw_figures::spans::Span;
 use mw_policy::{Route, Scope, Sites};
-use mw_production_views::figures::calendar::Cut;
-use mw_production_views::figures::fact::documents;
-use mw_production_views::figures::report::{CSV, GROUPS, Group, Question, kpis as compute};
-use mw_production_views::figures::spans::Span;
+use mw_production_views::figures::beside::given;
+use mw_production_views::figures::report::kpis as compute;
 use mw_production_views::figures::{kpi, pareto};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -32,7 +37,7 @@ pub const KPI_PARAMS: &[(&str, &str)] = &[
     ("product", "Of this product only"),
     ("revision", "This revision, 1 or more; the newest unless given"),
     ("format", "json or csv"),
-    ("min_position", "Wait up to 5 s until this position (N or production:N) can be read"),
+    ("min_position", JOINED),
 ];
 
 /// The parameters of a pareto.
@@ -43,9 +48,14 @@ pub const PARETO_PARAMS: &[(&str, &str)] = &[
     ("line", "Of this line only"),
     ("cell", "Of this cell only"),
     ("product", "Of this product only"),
+    ("customer", "Of this customer only; of faults"),
     ("format", "json or csv"),
-    ("min_position", "Wait up to 5 s until this position (N or production:N) can be read"),
+    ("min_position", JOINED),
 ];
+
+/// What `min_position` takes where contexts are joined.
+const JOINED: &str =
+    "Wait up to 5 s until these positions (production:N,after-service:M, or N of production) can be read";
 
 /// The longest interval: ten years with their leap days.
 const LONGEST_MS: i64 = 3_653 * DAY_MS;
@@ -105,6 +115,7 @@ struct About {
     line: Option<LineId>,
     cell: Option<CellId>,
     product: Option<mw_contract::ProductId>,
+    customer: Option<CustomerId>,
 }
 
 impl About {
@@ -114,6 +125,7 @@ impl About {
             line: code(params, "line")?,
             cell: code(params, "cell")?,
             product: code(params, "product")?,
+            customer: code(params, "customer")?,
         })
     }
 
@@ -126,7 +138,7 @@ impl About {
         };
         let known = |kind| -> rusqlite::Result<Vec<(String, Option<Document>)>> {
             let newest = |(code, v): (String, Vec<_>)| {
-                let last: Option<&mw_production_views::figures::fact::Version> = v.last();
+                let last: Option<&mw_figures::documents::Version> = v.last();
                 (code, last.and_then(|v| Document::stored(kind, &v.doc)))
             };
             Ok(documents(conn, kind)?.into_iter().map(newest).collect())
@@ -167,6 +179,12 @@ impl About {
                 }
             }
         }
+        if let Some(customer) = &self.customer {
+            let all: Vec<String> = known(ReferenceKind::Customer)?.into_iter().map(|(c, _)| c).collect();
+            if !all.iter().any(|c| c == customer.as_str()) {
+                return Ok(Err(unknown("customer", customer.as_str(), &all)));
+            }
+        }
         if let Some(product) = &self.product {
             let all: Vec<String> = known(ReferenceKind::Product)?.into_iter().map(|(c, _)| c).collect();
             if !all.iter().any(|c| c == product.as_str()) {
@@ -181,13 +199,43 @@ fn unknown(name: &str, code: &str, known: &[String]) -> Problem {
     Problem::parameter(name, &format!("there is no {name} {code:?}"), known)
 }
 
-/// The answer: items with the position of what they are computed from, or lines of CSV.
-fn answer(csv: bool, name: &str, columns: &[&str], items: Vec<Value>, position: u64) -> Response {
+/// Where the contexts stood that items are computed from.
+struct Positions {
+    production: Position,
+    service: Position,
+}
+
+/// The answer: items with the positions of what they are computed from, or lines of CSV.
+fn answer(csv: bool, name: &str, columns: &[&str], items: Vec<Value>, at: &Positions) -> Response {
     if !csv {
-        let body = json!({"items": items, "position": position, "positions": {"production": position}});
-        return json_text(body.to_string());
+        let positions = json!({"production": at.production, "after-service": at.service});
+        return json_text(json!({"items": items, "position": at.production, "positions": positions}).to_string());
     }
     csv_of(name, columns, &items)
+}
+
+/// What of figures a caller sees: those of production, and those of after-service. Who works with
+/// tickets sees the latter also without the former.
+struct Sight {
+    production: Option<Scope>,
+    service: Option<Scope>,
+}
+
+impl Sight {
+    fn of(caller: &Caller) -> Result<Sight, Problem> {
+        let production = caller.scope(Route::Figures);
+        let service = caller.scope(Route::Backlog).ok();
+        match (production, service) {
+            (Err(refused), None) => Err(refused),
+            (production, service) => Ok(Sight { production: production.ok(), service }),
+        }
+    }
+
+    /// Which sites count for what was asked about.
+    fn any(&self) -> Scope {
+        let one = self.production.as_ref().or(self.service.as_ref());
+        one.cloned().unwrap_or_else(|| Scope { sites: Sites::Some(Default::default()), ..Scope::everything() })
+    }
 }
 
 /// Items as lines of CSV under their heading.
@@ -213,12 +261,17 @@ pub(crate) fn csv_of(name: &str, columns: &[&str], items: &[Value]) -> Response 
     r
 }
 
-/// `GET /v1/kpis`.
+/// The ids of all KPIs, in order.
+fn ids() -> Vec<String> {
+    kpi::ids().into_iter().chain(service_kpi::ids()).collect()
+}
+
+/// `GET /v1/kpis`: those of production and of after-service together.
 pub async fn kpis(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let params = read(query.as_deref(), KPI_PARAMS)?;
-    let scope = caller.scope(Route::Figures)?;
+    let sight = Sight::of(&caller)?;
     let span = span(&params)?;
-    let ids = kpi::ids();
+    let ids = ids();
     let wanted: Vec<String> = params.several("kpi", &ids)?;
     if let Some(bad) = wanted.iter().find(|k| !ids.contains(k)) {
         return Err(Problem::parameter("kpi", &format!("{bad:?} is not one of its values"), &ids));
@@ -240,17 +293,46 @@ pub async fn kpis(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQuer
         now: (state.now)(),
     };
     let csv = params.csv()?;
-    let model = &state.models.figures;
-    model.reach(params.min_position(Context::Production)?).await?;
-    let found = model.query(move |conn, head| {
-        if let Err(p) = about.check(conn, &scope)? {
+    reach(&state, &params).await?;
+    let (production, service) = (&state.models.figures, &state.models.service_figures);
+    // Since when a machine is down tickets know better than its downtime.
+    let down = service.query(move |conn, _| down_since(conn, span)).await?;
+    let (asked, any, own, theirs) = (q.clone(), sight.any(), sight.production, sight.service.clone());
+    let found = production.query(move |conn, head| {
+        if let Err(p) = about.check(conn, &any)? {
             return Ok(Err(p));
         }
-        Ok(Ok((compute(conn, &scope, &q, head.position.0)?, head)))
+        let items = match &own {
+            Some(scope) => compute(conn, scope, &asked, &down, head.position.0)?,
+            None => Vec::new(),
+        };
+        let given = match &theirs {
+            // Units are of customers.
+            Some(scope) => Some(given(conn, scope, asked.span, wants_units(&asked) && !scope.internal_only)?),
+            None => None,
+        };
+        Ok(Ok((items, given, head)))
     });
-    let (items, head) = found.await??;
+    let (mut items, given, head) = found.await??;
+    let found = service.query(move |conn, head| {
+        let (Some(scope), Some(given)) = (&sight.service, &given) else { return Ok((Vec::new(), head)) };
+        Ok((service_kpis(conn, scope, &q, given, head.position.0)?, head))
+    });
+    let (more, service_head) = found.await?;
+    items.extend(more);
+    // What belongs to a group stands together, in the order of the KPIs.
+    let group = |i: &Item| i.fields.get("group").and_then(Value::as_str).map(str::to_owned);
+    items.sort_by_key(group);
     let items = items.into_iter().map(|i| Value::Object(i.fields)).collect();
-    Ok(answer(csv, "kpis", &CSV, items, head.position.0))
+    let at = Positions { production: head.position, service: service_head.position };
+    Ok(answer(csv, "kpis", &CSV, items, &at))
+}
+
+/// Waits for what `min_position` asks of both contexts.
+async fn reach(state: &State, params: &Params) -> Result<(), Problem> {
+    let (production, service) = params.min_positions()?;
+    state.models.figures.reach(production).await?;
+    state.models.service_figures.reach(service).await
 }
 
 /// `GET /v1/pareto/{kind}`.
@@ -261,12 +343,18 @@ pub async fn pareto(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let params = read(query.as_deref(), PARETO_PARAMS)?;
-    let scope = caller.scope(Route::Figures)?;
+    if let Some((name, fault)) = faults::KINDS.iter().find(|(n, _)| *n == kind) {
+        return faults_of(&state, &caller, &params, name, *fault).await;
+    }
     let Some((name, kind)) = pareto::KINDS.iter().find(|(n, _)| *n == kind) else {
-        let names = pareto::KINDS.map(|k| k.0).join(", ");
-        return Err(Problem::not_found(format!("there is no pareto {kind:?}; there are {names}")));
+        let names: Vec<&str> = pareto::KINDS.iter().map(|k| k.0).chain(faults::KINDS.iter().map(|k| k.0)).collect();
+        return Err(Problem::not_found(format!("there is no pareto {kind:?}; there are {}", names.join(", "))));
     };
+    let scope = caller.scope(Route::Figures)?;
     let about = About::read(&params)?;
+    if about.customer.is_some() {
+        return Err(Problem::parameter("customer", "is known of faults only, not of what happens in production", &[]));
+    }
     let q = pareto::Query {
         kind: *kind,
         span: span(&params)?,
@@ -277,16 +365,65 @@ pub async fn pareto(
         now: (state.now)(),
     };
     let csv = params.csv()?;
-    let model = &state.models.figures;
-    model.reach(params.min_position(Context::Production)?).await?;
-    let found = model.query(move |conn, head| {
+    reach(&state, &params).await?;
+    let found = state.models.figures.query(move |conn, head| {
         if let Err(p) = about.check(conn, &scope)? {
             return Ok(Err(p));
         }
         Ok(Ok((pareto::pareto(conn, &scope, &q)?, head)))
     });
     let (items, head) = found.await??;
+    let service = state.models.service_figures.query(|_, head| Ok(head.position)).await?;
     let items = items.iter().map(|i| json!(i)).collect();
     let columns = ["reason", "count", "hours", "quantity", "percent", "cumulative_percent", "vital"];
-    Ok(answer(csv, name, &columns, items, head.position.0))
+    Ok(answer(csv, name, &columns, items, &Positions { production: head.position, service }))
+}
+
+/// Symptoms and causes of faults, from tickets.
+async fn faults_of(
+    state: &State,
+    caller: &Caller,
+    params: &Params,
+    name: &str,
+    fault: faults::Fault,
+) -> Result<Response, Problem> {
+    let scope = caller.scope(Route::Backlog)?;
+    let about = About::read(params)?;
+    let q = faults::Query {
+        fault,
+        span: span(params)?,
+        site: about.site.clone(),
+        line: about.line.clone(),
+        cell: about.cell.clone(),
+        product: about.product.clone(),
+        customer: about.customer.clone(),
+        now: (state.now)(),
+    };
+    let csv = params.csv()?;
+    reach(state, params).await?;
+    let (asked, any) = (q.span, scope.clone());
+    let found = state.models.figures.query(move |conn, head| {
+        if let Err(p) = about.check(conn, &any)? {
+            return Ok(Err(p));
+        }
+        Ok(Ok((given(conn, &any, asked, false)?, head)))
+    });
+    let (given, head) = found.await??;
+    let found = state
+        .models
+        .service_figures
+        .query(move |conn, service| Ok((faults::pareto(conn, &scope, &q, &given)?, service.position)));
+    let (items, service) = found.await?;
+    let one = |i: &faults::Item| {
+        let mut item = json!(i);
+        if csv {
+            // A line has one cell for it.
+            let costs: Vec<String> = i.cost.iter().map(|c| format!("{} {}", c.amount, c.currency)).collect();
+            item["cost"] = json!(costs.join("; "));
+        }
+        item
+    };
+    let items = items.iter().map(one).collect();
+    let columns = ["reason", "count", "hours", "cost", "percent", "cumulative_percent", "vital"];
+    Ok(answer(csv, name, &columns, items, &Positions { production: head.position, service }))
 }

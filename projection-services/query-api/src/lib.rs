@@ -10,7 +10,9 @@
 //! - [`models`]: the read models behind the queries: connections, waiting for a position.
 //! - [`texts`]: sealed text for readers in scope, opened here or in another process.
 //! - [`work_orders`], [`lists`], [`boards`], [`inbox`], [`figures`], [`plant`], [`commands`], [`audit`], [`token`],
-//!   [`ops`], [`docs`]: the handlers.
+//!   [`ops`], [`docs`]: the handlers. [`tickets`], [`service`], [`maintenance`], [`my`]: those of
+//!   after-service.
+//! - [`trail`]: the history of one thing.
 //! - [`past`]: documents as they were, and what changed between two versions.
 //! - [`openapi`]: the API's description of itself. [`asyncapi`]: that of MQTT.
 //! - [`health`]: the plain listener of a service that runs alone.
@@ -30,8 +32,10 @@ pub mod health;
 pub mod identity;
 pub mod inbox;
 pub mod lists;
+pub mod maintenance;
 pub mod metrics;
 pub mod models;
+pub mod my;
 pub mod openapi;
 pub mod ops;
 pub mod params;
@@ -40,12 +44,16 @@ pub mod plant;
 pub mod problem;
 pub mod routes;
 pub mod server;
+pub mod service;
 pub mod texts;
+pub mod ticket_schemas;
+pub mod tickets;
 pub mod token;
+pub mod trail;
 pub mod work_orders;
 
 pub use identity::{Identity, TokenAnswer, TokenForm, TokenRefusal};
 pub use metrics::Metrics;
 pub use models::Models;
 pub use server::{Api, ApiConfig, ApiError, start};
-pub use texts::{RemoteTexts, Texts};
+pub use texts::{Opened, RemoteTexts, Texts, Vaults};

@@ -4,6 +4,7 @@
 use axum::extract::{Path, RawQuery, State as Ax};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use mw_after_service_views::business;
 use mw_contract::{Context, Head, Instant};
 use mw_policy::{Route, Scope};
 use mw_production_views::figures::calendar::working_time;
@@ -83,6 +84,18 @@ pub fn unknown_code(conn: &Connection, q: &Query) -> rusqlite::Result<Option<Bad
     Ok(None)
 }
 
+/// The same question, once production knows every code that it names.
+///
+/// # Errors
+/// 400 with the codes that there are.
+pub async fn known(state: &State, ask: Ask) -> Result<Ask, Problem> {
+    let asked = state.models.production.query(move |conn, _| {
+        let bad = unknown_code(conn, &ask.query)?;
+        Ok(bad.map_or(Ok(ask), Err))
+    });
+    Ok(asked.await??)
+}
+
 /// A page as its list answers it: CSV, or JSON with these members beside.
 pub fn answer(
     ask: &Ask,
@@ -113,7 +126,8 @@ pub fn csv(table: &Table, rows: &str) -> Result<Response, Problem> {
     Ok((heads, format!("{}\r\n", table.heading().trim_end()) + rows).into_response())
 }
 
-/// Runs a question; `beside` adds members to the answer, or finds that there is no such list.
+/// Runs a question to production; `beside` adds members to the answer, or finds that there is no such
+/// list.
 pub(crate) async fn run(
     state: &State,
     ask: Ask,
@@ -124,13 +138,34 @@ pub(crate) async fn run(
     + Send
     + 'static,
 ) -> Result<Response, Problem> {
-    let model = &state.models.production;
-    model.reach(ask.params.min_position(Context::Production)?).await?;
+    run_in(state, Context::Production, ask, scope, table, path, beside).await
+}
+
+/// The same to any context. Which codes there are is production's to know.
+pub(crate) async fn run_in(
+    state: &State,
+    context: Context,
+    ask: Ask,
+    scope: Scope,
+    table: &'static Table,
+    path: &str,
+    beside: impl FnOnce(&Connection, &Scope, &mut Query) -> rusqlite::Result<Option<Map<String, serde_json::Value>>>
+    + Send
+    + 'static,
+) -> Result<Response, Problem> {
+    let model = state.models.of(context);
+    model.reach(ask.params.min_position(context)?).await?;
+    let ask = if context == Context::Production { ask } else { known(state, ask).await? };
     type Found = (Ask, Option<(Page, Map<String, serde_json::Value>)>, Head);
     let found = model.query(move |conn, head| -> rusqlite::Result<Result<Found, BadValue>> {
         let mut ask = ask;
-        if let Some(bad) = unknown_code(conn, &ask.query)? {
-            return Ok(Err(bad));
+        match context {
+            Context::AfterService => business::teach(conn)?,
+            Context::Production | Context::Identity => {
+                if let Some(bad) = unknown_code(conn, &ask.query)? {
+                    return Ok(Err(bad));
+                }
+            }
         }
         let Some(beside) = beside(conn, &scope, &mut ask.query)? else { return Ok(Ok((ask, None, head))) };
         let page = table.page(conn, &scope, &ask.query, ask.format)?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mw_after_service_views::{AfterServiceViews, ServiceFigureViews};
 use mw_contract::{Context, Head};
 use mw_log::LogReader;
 use mw_production_views::{FigureViews, ProductionViews, TrailViews};
@@ -123,8 +124,10 @@ pub struct Models {
     pub figures: Arc<Model>,
     /// The trail of accounts, outcomes.
     pub identity: Arc<Model>,
-    /// Outcomes of after-service.
+    /// Tickets, their trail, outcomes.
     pub after_service: Arc<Model>,
+    /// What KPIs and paretos of tickets are computed from; plans, parts, and tickets in traces.
+    pub service_figures: Arc<Model>,
 }
 
 impl Models {
@@ -135,12 +138,12 @@ impl Models {
             let (handle, log) = of(context, name);
             Model::new(dir, name, schema, handle, log)
         };
-        let trail = |context: Context| model(context, context.as_str(), TrailViews::SCHEMA);
         Models {
             production: model(Context::Production, ProductionViews::NAME, ProductionViews::SCHEMA),
             figures: model(Context::Production, FigureViews::NAME, FigureViews::SCHEMA),
-            identity: trail(Context::Identity),
-            after_service: trail(Context::AfterService),
+            identity: model(Context::Identity, Context::Identity.as_str(), TrailViews::SCHEMA),
+            after_service: model(Context::AfterService, AfterServiceViews::NAME, AfterServiceViews::SCHEMA),
+            service_figures: model(Context::AfterService, ServiceFigureViews::NAME, ServiceFigureViews::SCHEMA),
         }
     }
 
@@ -160,6 +163,6 @@ impl Models {
 
     /// Every model.
     pub fn each(&self) -> impl Iterator<Item = &Arc<Model>> {
-        self.all().map(|(_, m)| m).chain([&self.figures])
+        self.all().map(|(_, m)| m).chain([&self.figures, &self.service_figures])
     }
 }

@@ -122,6 +122,7 @@ fn schemas() -> Value {
             },
         }),
     );
+    crate::ticket_schemas::add(&mut all);
     all.insert("BoardCard".into(), row(CARDS.fields));
     let columns = json!({"type": "array", "items": {
         "type": "object", "required": ["state", "count"],
@@ -155,7 +156,10 @@ fn schemas() -> Value {
             "properties": {
                 "kpi": {"type": "string", "examples": ["K-03"]}, "name": {"type": "string"},
                 "value": {"type": ["string", "null"], "description": "A decimal number, 4 digits after the point"},
-                "unit": {"type": "string", "enum": ["ratio", "pieces/h", "h"]},
+                "unit": {
+                    "type": "string", "description": "K-32: the currency, or money where nothing was paid",
+                    "examples": ["ratio", "pieces/h", "h", "min", "weeks", "points", "EUR"],
+                },
                 "numerator": {"type": ["string", "null"]}, "denominator": {"type": ["string", "null"]},
                 "group": {"type": ["string", "null"]}, "revision": {"type": "integer"},
                 "provisional": {"type": "boolean", "description": "Until 24 hours after the end of the interval"},
@@ -163,15 +167,22 @@ fn schemas() -> Value {
                 "late_events_after": {"type": "integer", "description": "Changes recorded after this revision"},
                 "rolled": {"type": ["string", "null"], "description": "K-09: the product over operations"},
                 "operations": {"type": "array", "items": {"type": "object"}, "description": "K-09: each operation"},
-                "median": {"type": ["string", "null"], "description": "K-17"},
-                "p90": {"type": ["string", "null"], "description": "K-17"},
-                "withheld": {"type": "string", "description": "K-14: why there is no value"},
+                "median": {"type": ["string", "null"], "description": "K-17, K-21, K-23"},
+                "p90": {"type": ["string", "null"], "description": "K-17, K-21, K-23"},
+                "withheld": {"type": "string", "description": "K-14, K-27: why there is no value"},
+                "window_days": {"type": "integer", "description": "K-24: a fault that comes back within so many days was not fixed"},
+                "unestimated": {"type": "string", "description": "K-28: open tickets that nobody has estimated"},
+                "lots": {"type": "array", "items": {"type": "object"}, "description": "K-31: each lot"},
+                "unpriced_hours": {"type": "string", "description": "K-32: hours at sites that have no labour_rate"},
             },
         },
         "ParetoReason": {
-            "type": "object", "required": ["reason", "count", "hours", "quantity", "percent", "cumulative_percent", "vital"],
+            "type": "object", "required": ["reason", "count", "hours", "percent", "cumulative_percent", "vital"],
             "properties": {
                 "reason": {"type": "string"}, "count": {"type": "integer"},
+                "cost": {"type": "array", "description": "Faults: in each currency", "items": {
+                    "type": "object", "properties": {"amount": {"type": "string"}, "currency": {"type": "string"}},
+                }},
                 "hours": {"type": ["string", "null"]}, "quantity": {"type": ["string", "null"]},
                 "percent": {"type": "string"}, "cumulative_percent": {"type": "string"},
                 "vital": {"type": "boolean", "description": "One of those that make up the first 80 %"},
@@ -211,9 +222,11 @@ fn schemas() -> Value {
             },
         },
         "Trace": {
-            "type": "object", "description": "A unit, and the order that made it",
-            "required": ["unit", "order", "positions"],
+            "type": "object", "description": "A unit, the order that made it, its tickets, and units with a lot in common",
+            "required": ["unit", "order", "tickets", "positions"],
             "properties": {"unit": {"$ref": "#/components/schemas/Unit"}, "order": {"type": ["object", "null"]},
+                "tickets": {"type": "array", "items": {"type": "object"}},
+                "siblings": {"type": "array", "items": {"type": "object"}}, "more_siblings": {"type": "boolean"},
                 "positions": {"type": "object"}},
         },
         "WhereUsed": {
@@ -221,6 +234,9 @@ fn schemas() -> Value {
             "properties": {
                 "items": {"type": "array", "items": {"type": "object"}},
                 "orders": {"type": "array", "items": {"type": "object"}},
+                "tickets": {
+                    "type": "array", "items": {"type": "object"}, "description": "Those that put it in or took it out",
+                },
                 "next": {"type": ["string", "null"]}, "position": {"type": "integer"},
                 "positions": {"type": "object"},
             },
@@ -309,7 +325,8 @@ fn figures(of: &str) -> Value {
     })
 }
 
-fn page(of: &str) -> Value {
+/// A page of rows.
+pub(crate) fn page(of: &str) -> Value {
     json!({
         "type": "object", "required": ["items", "next", "position"],
         "properties": {

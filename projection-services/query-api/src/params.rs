@@ -122,6 +122,18 @@ impl Params {
         Ok(mine)
     }
 
+    /// `min_position` of a resource that joins contexts: production's and after-service's. A plain
+    /// number is production's.
+    pub fn min_positions(&self) -> Result<(Option<u64>, Option<u64>), Problem> {
+        let production = self.min_position(mw_contract::Context::Production)?;
+        match self.text("min_position") {
+            Some(text) if text.contains(':') => {
+                Ok((production, self.min_position(mw_contract::Context::AfterService)?))
+            }
+            _ => Ok((production, None)),
+        }
+    }
+
     /// What a cursor must belong to: the same question but for the page.
     pub fn question(&self) -> String {
         let mut rest: Vec<String> = self
@@ -234,6 +246,10 @@ mod tests {
         for (text, n) in [("5", Some(5)), ("production:7,after-service:9", Some(7)), ("identity:3", None)] {
             let p = Params::read(Some(&format!("min_position={text}")), &["min_position"]).unwrap();
             assert_eq!(p.min_position(c).unwrap(), n, "{text}");
+        }
+        for (text, both) in [("5", (Some(5), None)), ("production:7,after-service:9", (Some(7), Some(9)))] {
+            let p = Params::read(Some(&format!("min_position={text}")), &["min_position"]).unwrap();
+            assert_eq!(p.min_positions().unwrap(), both, "{text}");
         }
         for bad in ["x", "production", "production:x", "moon:1", "-1"] {
             let p = Params::read(Some(&format!("min_position={bad}")), &["min_position"]).unwrap();

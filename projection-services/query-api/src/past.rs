@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mw_contract::{CommitNumber, Head, StoredCommit, StreamId, Version};
+use mw_after_service_views::AfterServiceViews;
+use mw_contract::{CommitNumber, Context, Head, StoredCommit, StreamId, Version};
 use mw_production_views::ProductionViews;
-use mw_production_views::read::past::{Moment, Standing, standing};
 use mw_projection::memory::replayed;
+use mw_views::read::past::{Moment, Standing, standing};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -97,8 +98,13 @@ impl Past {
     ) -> Result<T, Problem> {
         let (mut last, commits) = (self.until.clone(), self.commits.clone());
         last.insert(self.stream, until);
+        let context = self.stream.kind.context();
         let answered = tokio::task::spawn_blocking(move || {
-            let rows = replayed(ProductionViews::new(), &last, commits.iter().cloned());
+            let commits = commits.iter().cloned();
+            let rows = match context {
+                Context::AfterService => replayed(AfterServiceViews::new(), &last, commits),
+                Context::Production | Context::Identity => replayed(ProductionViews::new(), &last, commits),
+            };
             rows.map_err(|e| e.to_string()).and_then(|conn| question(&conn).map_err(|e| e.to_string()))
         });
         answered.await.map_err(|e| Problem::internal(&e))?.map_err(|e| Problem::internal(&e))

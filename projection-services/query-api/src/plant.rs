@@ -3,11 +3,14 @@
 use axum::extract::{Path, RawQuery, State as Ax};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use mw_contract::{AggregateId, AggregateKind, Context, Position, StreamId};
+use mw_after_service_views::trace as service_trace;
+use mw_contract::{AggregateId, AggregateKind, Context, Instant, Position, StreamId};
 use mw_policy::{Route, Scope};
 use mw_production_views::figures::live::live;
 use mw_production_views::read::plant::{self, DOWNTIME, EQUIPMENT, STOCK};
+use mw_production_views::read::siblings::siblings;
 use mw_production_views::{NeverOpens, TextOpener};
+use mw_views::read::past::{Moment, recorded_at};
 use rusqlite::Connection;
 use rusqlite::types::Value as Sqlite;
 use serde_json::{Map, Value, json};
@@ -100,7 +103,7 @@ async fn answered<T: Send + 'static>(
     past: Option<&Past>,
     question: impl Fn(&Connection, &dyn TextOpener) -> rusqlite::Result<T> + Clone + Send + 'static,
 ) -> Result<(T, Position), Problem> {
-    let mut texts = state.texts.session();
+    let mut texts = state.texts.session(Context::Production);
     loop {
         let (question, opener) = (question.clone(), texts.opener());
         let found = match past {
@@ -164,12 +167,40 @@ pub async fn unit(
 }
 
 /// Where a joined resource stands in each context.
-fn positions(production: Position) -> Value {
-    json!({"production": production})
+fn positions(production: Position, service: Position) -> Value {
+    json!({"production": production, "after-service": service})
 }
 
-/// `GET /v1/units/{serial}/trace`, now or `as_of` an earlier moment. Its `ETag` is weak and of what
-/// it says: it shows more than one thing that has a version.
+/// The recorded time that a moment of production's log stands for.
+async fn time_of(state: &State, moment: Moment) -> Result<Option<Instant>, Problem> {
+    match moment {
+        Moment::Time(t) => Ok(Some(t)),
+        Moment::Position(p) => state.models.production.query(move |conn, _| recorded_at(conn, p)).await,
+        Moment::Version(_) => Ok(None),
+    }
+}
+
+/// The tickets of units, as the caller sees tickets: none where it sees none at all.
+async fn tickets_of(
+    state: &State,
+    caller: &Caller,
+    units: Vec<AggregateId>,
+    at: Option<Instant>,
+) -> Result<(Vec<Vec<Value>>, Position), Problem> {
+    let scope = caller.scope(Route::Tickets).ok();
+    let found = state.models.service_figures.query(move |conn, head| {
+        let one = |unit: &AggregateId| match &scope {
+            Some(scope) => service_trace::tickets(conn, scope, *unit, scope.customer.is_none(), at),
+            None => Ok(Vec::new()),
+        };
+        Ok((units.iter().map(one).collect::<rusqlite::Result<Vec<_>>>()?, head.position))
+    });
+    found.await
+}
+
+/// `GET /v1/units/{serial}/trace`, now or `as_of` an earlier moment: the order and the work behind it,
+/// its tickets, and to staff the units that have a lot in common with it. Its `ETag` is weak and of
+/// what it says: it shows more than one thing that has a version.
 pub async fn trace(
     Ax(state): Ax<State>,
     caller: Caller,
@@ -181,16 +212,43 @@ pub async fn trace(
     let scope = caller.scope(Route::Units)?;
     // Who worked on it is not for customers.
     let staff = scope.customer.is_none();
+    state.models.service_figures.reach(params.min_positions()?.1).await?;
     let id = found(&state, scope.clone(), &serial, &params).await?;
     let past = past_of(&state, id, &params, &serial).await?;
+    let wanted = scope.clone();
     let (trace, position) =
-        answered(&state, past.as_ref(), move |conn, opener| plant::trace(conn, &scope, &id, staff, opener)).await?;
-    let document = trace.ok_or_else(|| Problem::not_found(format!("there is no unit {serial}")))?;
-    tagged_by_content(document, json!({"positions": positions(position)}), &headers)
+        answered(&state, past.as_ref(), move |conn, opener| plant::trace(conn, &wanted, &id, staff, opener)).await?;
+    let mut document = trace.ok_or_else(|| Problem::not_found(format!("there is no unit {serial}")))?;
+    let at = match params.as_of()? {
+        Some(moment) => time_of(&state, moment).await?,
+        None => None,
+    };
+    let unit = AggregateId(uuid::Uuid::from_bytes(id));
+    let (tickets, service) = tickets_of(&state, &caller, vec![unit], at).await?;
+    document["tickets"] = tickets.into_iter().flatten().collect();
+    if staff && past.is_none() {
+        let model = &state.models.production;
+        let (mut siblings, more) = model.query(move |conn, _| siblings(conn, &scope, &id)).await?;
+        let ids = siblings.iter().filter_map(|s| s["unit_id"].as_str()?.parse().ok()).collect();
+        let (theirs, _) = tickets_of(&state, &caller, ids, None).await?;
+        for (sibling, tickets) in siblings.iter_mut().zip(theirs) {
+            sibling["tickets"] = tickets.iter().map(brief).collect();
+        }
+        document["siblings"] = siblings.into();
+        document["more_siblings"] = json!(more);
+    }
+    tagged_by_content(document, json!({"positions": positions(position, service)}), &headers)
+}
+
+/// A ticket where many are listed.
+fn brief(ticket: &Value) -> Value {
+    const SHOWN: [&str; 8] =
+        ["ticket_id", "number", "state", "opened_at", "resolved_at", "symptom", "cause", "resolution"];
+    SHOWN.iter().filter_map(|name| Some(((*name).to_owned(), ticket.get(*name)?.clone()))).collect()
 }
 
 /// The columns of [`where_used`] as CSV: where each stands in an item.
-const USED: [(&str, &str); 13] = [
+const USED: [(&str, &str); 14] = [
     ("level", "/level"),
     ("serial", "/serial"),
     ("product", "/product"),
@@ -204,9 +262,11 @@ const USED: [(&str, &str); 13] = [
     ("as_built", "/component/as_built"),
     ("added_at", "/component/added_at"),
     ("removed_on", "/component/removed_on"),
+    ("tickets", "/ticket_numbers"),
 ];
 
-/// `GET /v1/where-used/{serial-or-lot}`: a page of the units, and to staff the orders that handled it.
+/// `GET /v1/where-used/{serial-or-lot}`: a page of the units with their tickets, the tickets that put
+/// it in or took it out, and to staff the orders that handled it.
 pub async fn where_used(
     Ax(state): Ax<State>,
     caller: Caller,
@@ -218,7 +278,9 @@ pub async fn where_used(
     let (limit, csv) = (params.limit()?, params.csv()?);
     let from: usize = params.parsed("cursor", "the `next` of the page before")?.unwrap_or(0);
     let model = &state.models.production;
-    model.reach(params.min_position(Context::Production)?).await?;
+    let (production, service) = params.min_positions()?;
+    model.reach(production).await?;
+    state.models.service_figures.reach(service).await?;
     let name = what.clone();
     let (items, orders, head) = model
         .query(move |conn, head| {
@@ -229,21 +291,43 @@ pub async fn where_used(
             Ok((plant::where_used(conn, &scope, &name)?, orders, head))
         })
         .await?;
-    if items.is_empty() && orders.is_empty() {
+    let exchanged = match caller.scope(Route::Tickets) {
+        Ok(scope) => {
+            let name = what.clone();
+            let staff = scope.customer.is_none();
+            let model = &state.models.service_figures;
+            model.query(move |conn, _| service_trace::tickets_with(conn, &scope, &name, staff)).await?
+        }
+        Err(_) => Vec::new(),
+    };
+    if items.is_empty() && orders.is_empty() && exchanged.is_empty() {
         return Err(Problem::not_found(format!("{what} is in nothing that you may see")));
     }
     let next = (items.len() > from.saturating_add(limit)).then(|| (from + limit).to_string());
-    let page: Vec<Value> = items.into_iter().skip(from).take(limit).collect();
+    let mut page: Vec<Value> = items.into_iter().skip(from).take(limit).collect();
+    let units = page
+        .iter()
+        .map(|i| i["unit_id"].as_str().and_then(|u| u.parse().ok()).unwrap_or(AggregateId(uuid::Uuid::nil())))
+        .collect();
+    let (theirs, service) = tickets_of(&state, &caller, units, None).await?;
+    for (item, tickets) in page.iter_mut().zip(theirs) {
+        let numbers: Vec<&str> = tickets.iter().filter_map(|t| t["number"].as_str()).collect();
+        if csv {
+            item["ticket_numbers"] = json!(numbers.join(" "));
+        }
+        item["tickets"] = tickets.iter().map(brief).collect();
+    }
     let mut r = if csv {
         let flat = |i: &Value| -> Value {
             USED.iter().map(|(name, at)| ((*name).to_owned(), i.pointer(at).cloned().unwrap_or_default())).collect()
         };
         csv_of("where-used", &USED.map(|(name, _)| name), &page.iter().map(flat).collect::<Vec<_>>())
     } else {
-        let at = positions(head.position);
+        let at = positions(head.position, service);
         json_text(
-            json!({"items": page, "orders": orders, "next": next, "position": head.position, "positions": at})
-                .to_string(),
+            json!({"items": page, "orders": orders, "tickets": exchanged, "next": next, "position": head.position,
+                "positions": at})
+            .to_string(),
         )
     };
     link_next(&mut r, &format!("/v1/where-used/{what}"), &params, next.as_deref());

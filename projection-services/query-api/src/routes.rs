@@ -3,15 +3,22 @@
 
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
+use mw_after_service_views::parts_usage::PARTS_USAGE;
+use mw_after_service_views::plans::PLANS;
+use mw_after_service_views::read::backlog::BACKLOG;
+use mw_after_service_views::read::board::TICKET_CARDS;
+use mw_after_service_views::read::lists::{AT_RISK_CLOCKS, CUSTOMERS_TICKETS, TICKETS};
+use mw_after_service_views::read::queue::DAY_PLAN;
 use mw_production_views::read::board::CARDS;
 use mw_production_views::read::filter::{FILTERS, allowed};
-use mw_production_views::read::plant::{DOWNTIME, EQUIPMENT, STOCK};
+use mw_production_views::read::plant::{DOWNTIME, EQUIPMENT, MY_UNITS, STOCK};
 use mw_production_views::read::table::Table;
 use mw_production_views::read::tables::{INBOX, QUALITY, QUEUE, SCHEDULE, SHORTAGES};
 
 use crate::problem::Problem;
 use crate::server::State;
 use crate::{asyncapi, audit, boards, commands, docs, figures, inbox, lists, openapi, ops, plant, token, work_orders};
+use crate::{maintenance, my, service, tickets};
 
 /// A parameter of a query string.
 pub struct Param {
@@ -111,6 +118,20 @@ fn board() -> Vec<Param> {
     let mut p = vec![param("lane", "string", "Lanes by line or priority")];
     p.extend(of(&CARDS).into_iter().filter(|p| p.name != "cursor"));
     p
+}
+
+fn ticket_board() -> Vec<Param> {
+    of(&TICKET_CARDS).into_iter().filter(|p| p.name != "cursor").collect()
+}
+
+fn day_plan() -> Vec<Param> {
+    let mut p = vec![param("day", "string", "The day, such as 2026-03-02; today unless given")];
+    p.extend(of(&DAY_PLAN));
+    p
+}
+
+fn backlog() -> Vec<Param> {
+    of(&BACKLOG).into_iter().filter(|p| !matches!(p.name, "cursor" | "sort")).collect()
 }
 
 /// Filters, and what every list takes beside.
@@ -259,7 +280,7 @@ pub const ROUTES: &[Route] = &[
     Route {
         method: "get",
         path: "/v1/units/{serial}/trace",
-        summary: "A unit with the order, the work and the components behind it",
+        summary: "A unit with the order, the work and the components behind it, its tickets and its siblings",
         secured: true,
         params: named_unit,
         answer: Some("Trace"),
@@ -268,7 +289,7 @@ pub const ROUTES: &[Route] = &[
     Route {
         method: "get",
         path: "/v1/where-used/{serial-or-lot}",
-        summary: "The units that a component's serial number or lot is or was in, and the orders that handled it",
+        summary: "The units that a component's serial number or lot is or was in with their tickets, and the orders that handled it",
         secured: true,
         params: used,
         answer: Some("WhereUsed"),
@@ -303,8 +324,107 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: "get",
+        path: "/v1/tickets",
+        summary: "Repair tickets; a customer sees its own",
+        secured: true,
+        params: || of(&TICKETS),
+        answer: Some("TicketPage"),
+        handler: || get(tickets::index),
+    },
+    Route {
+        method: "get",
+        path: "/v1/tickets/{id}",
+        summary: "One ticket with everything that belongs to it, or what of it its customer sees",
+        secured: true,
+        params: document,
+        answer: Some("Ticket"),
+        handler: || get(tickets::show),
+    },
+    Route {
+        method: "get",
+        path: "/v1/tickets/{id}/events",
+        summary: "What happened to a ticket, refused commands too",
+        secured: true,
+        params: period,
+        answer: Some("TrailPage"),
+        handler: || get(tickets::history),
+    },
+    Route {
+        method: "get",
+        path: "/v1/boards/tickets",
+        summary: "Tickets as cards in columns by state",
+        secured: true,
+        params: ticket_board,
+        answer: Some("TicketBoard"),
+        handler: || get(service::board),
+    },
+    Route {
+        method: "get",
+        path: "/v1/queues/technicians/{account}",
+        summary: "A technician's visits of a day, and the tickets that the technician has",
+        secured: true,
+        params: day_plan,
+        answer: Some("DayPlanPage"),
+        handler: || get(service::technician),
+    },
+    Route {
+        method: "get",
+        path: "/v1/sla/at-risk",
+        summary: "Clocks that run out, and those that ran out and still run",
+        secured: true,
+        params: || of(&AT_RISK_CLOCKS),
+        answer: Some("SlaAtRiskPage"),
+        handler: || get(service::at_risk),
+    },
+    Route {
+        method: "get",
+        path: "/v1/backlog",
+        summary: "Open tickets by age, with their estimated hours",
+        secured: true,
+        params: backlog,
+        answer: Some("Backlog"),
+        handler: || get(service::backlog),
+    },
+    Route {
+        method: "get",
+        path: "/v1/my/units",
+        summary: "A customer's own units and their warranty",
+        secured: true,
+        params: || of(&MY_UNITS),
+        answer: Some("MyUnitPage"),
+        handler: || get(my::units),
+    },
+    Route {
+        method: "get",
+        path: "/v1/my/tickets",
+        summary: "A customer's own tickets: public comments, quotes to approve, visits, rating",
+        secured: true,
+        params: || of(&CUSTOMERS_TICKETS),
+        answer: Some("MyTicketPage"),
+        handler: || get(my::tickets),
+    },
+    Route {
+        method: "get",
+        path: "/v1/maintenance-plans",
+        summary: "Maintenance plans: what their counters show, and when they will be due",
+        secured: true,
+        params: || of(&PLANS),
+        answer: Some("MaintenancePlanPage"),
+        handler: || get(maintenance::plans),
+    },
+    Route {
+        method: "get",
+        path: "/v1/parts-usage",
+        summary: "Parts that tickets used: cost, coverage, and what has yet to come back",
+        secured: true,
+        params: || of(&PARTS_USAGE),
+        answer: Some("PartUsagePage"),
+        handler: || get(maintenance::parts),
+    },
+    Route {
+        method: "get",
         path: "/v1/kpis",
-        summary: "KPIs K-01 to K-18 of an interval",
+        summary: "KPIs K-01 to K-34 of an interval",
         secured: true,
         params: || of_figures(figures::KPI_PARAMS),
         answer: Some("Kpis"),

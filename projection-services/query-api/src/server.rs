@@ -15,7 +15,7 @@ use crate::identity::Identity;
 use crate::metrics::{self, Metrics};
 use crate::models::Models;
 use crate::routes;
-use crate::texts::Texts;
+use crate::texts::Vaults;
 
 /// The longest body that is read: the API takes forms only.
 const MAX_BODY: usize = 16 * 1024;
@@ -36,8 +36,8 @@ pub struct ApiConfig {
     pub identity: Arc<dyn Identity>,
     /// What it shows.
     pub models: Models,
-    /// Opens sealed text for readers in scope.
-    pub texts: Texts,
+    /// Opens sealed text for readers in scope, by context.
+    pub texts: Vaults,
     /// Business time, for columns that depend on the clock.
     pub now: Arc<dyn Fn() -> Instant + Send + Sync>,
     /// Is everything ready? `Err` says what is not.
@@ -53,7 +53,7 @@ pub struct ApiConfig {
 pub struct State {
     pub(crate) identity: Arc<dyn Identity>,
     pub(crate) models: Models,
-    pub(crate) texts: Texts,
+    pub(crate) texts: Vaults,
     pub(crate) now: Arc<dyn Fn() -> Instant + Send + Sync>,
     pub(crate) ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,

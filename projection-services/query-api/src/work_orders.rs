@@ -1,18 +1,16 @@
 //! `/v1/work-orders`: the list, one order now and earlier, its history.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State as Ax};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use mw_contract::{AggregateId, AggregateKind, Context, EventType, StreamId, Version};
+use mw_contract::{AggregateId, AggregateKind, Context, StreamId, Version};
 use mw_policy::{Route, Scope};
 use mw_production_views::read::filter::{FILTERS, Filter};
 use mw_production_views::read::list::{Format, Query, Sort, csv_heading, list};
-use mw_production_views::read::past::{Moment, Standing};
 use mw_production_views::read::{detail, events};
-use rusqlite::types::Value;
+use mw_views::read::past::{Moment, Standing};
 use serde_json::json;
 
 use crate::identity::Caller;
@@ -20,11 +18,10 @@ use crate::params::{Cursor, Params};
 use crate::past::{Past, differences};
 use crate::problem::Problem;
 use crate::server::State;
+use crate::trail::Trail;
 
 /// The parameters of every list beside its filters.
 pub const PAGING: [&str; 5] = ["sort", "limit", "cursor", "format", "min_position"];
-/// The parameters of a history.
-pub const TRAIL: [&str; 7] = ["actor", "type", "from", "to", "limit", "cursor", "min_position"];
 
 /// An id out of a path. One that can't be an id is simply not there.
 pub fn id(text: &str) -> Result<AggregateId, Problem> {
@@ -100,7 +97,7 @@ pub async fn show(
     let absent = || Problem::not_found(format!("there is no work order {id}, or it is not yours to see"));
     let (version, mut document, position) = match moment {
         None => {
-            let mut texts = state.texts.session();
+            let mut texts = state.texts.session(Context::Production);
             let found = loop {
                 let (scope, opener) = (scope.clone(), texts.opener());
                 let found =
@@ -120,14 +117,26 @@ pub async fn show(
         }
     };
     document["position"] = json!(position);
-    // Opened text depends on its key, so the tag alone is not enough to be sure: it names the
-    // version, and a destroyed key shows with the next version or an unconditional request.
     tagged(version, &document, &headers)
 }
 
-/// A document with its version as `ETag`; 304 to who has it.
+/// A document with its version as `ETag`; 304 to who has it. A text that can't be read, or not any
+/// more, is no new version but another document, so the tag counts those beside.
 pub fn tagged(version: u64, document: &serde_json::Value, headers: &HeaderMap) -> Result<Response, Problem> {
-    tagged_as(&format!("\"{version}\""), document, headers)
+    match (shut(document, "erased"), shut(document, "sealed")) {
+        (0, 0) => tagged_as(&format!("\"{version}\""), document, headers),
+        (erased, sealed) => tagged_as(&format!("\"{version}-{erased}-{sealed}\""), document, headers),
+    }
+}
+
+/// How many texts of a document are in this state instead of open.
+fn shut(document: &serde_json::Value, state: &str) -> usize {
+    match document {
+        serde_json::Value::Object(o) if o.len() == 1 && o.get(state) == Some(&json!(true)) => 1,
+        serde_json::Value::Object(o) => o.values().map(|v| shut(v, state)).sum(),
+        serde_json::Value::Array(a) => a.iter().map(|v| shut(v, state)).sum(),
+        _ => 0,
+    }
 }
 
 /// A document that has no version of its own, with what it says as a weak `ETag`. Members of
@@ -176,7 +185,7 @@ async fn document_at(
     past: &Past,
     version: Version,
 ) -> Result<Option<(u64, serde_json::Value)>, Problem> {
-    let mut texts = state.texts.session();
+    let mut texts = state.texts.session(Context::Production);
     loop {
         // Its site and customer are those that it was made with; today's rows have let it pass.
         let (scope, opener) = (Scope { customer: None, ..scope.clone() }, texts.opener());
@@ -232,29 +241,12 @@ pub async fn history(
     Path(text): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let params = Params::read(query.as_deref(), &TRAIL)?;
+    let trail = Trail::read(query.as_deref())?;
     let scope = caller.scope(Route::WorkOrderEvents)?;
     let id = id(&text)?;
-    let types: Vec<String> = EventType::ALL.iter().map(|t| t.as_str().to_owned()).collect();
-    let question = params.question();
-    let after = match params.text("cursor").map(|c| Cursor::decode(c, &question)).transpose()?.map(|c| c.after) {
-        None => None,
-        Some(after) => match after.as_slice() {
-            [Value::Integer(c), Value::Integer(i)] => Some((*c as u64, *i as u64)),
-            _ => return Err(Problem::parameter("cursor", "is not a cursor of this list", &[])),
-        },
-    };
-    let q = events::Query {
-        actor: params.several("actor", &[])?,
-        event_type: params.several::<EventType>("type", &types)?,
-        from: params.parsed("from", "an instant such as 2026-03-02T09:00:00Z")?,
-        to: params.parsed("to", "an instant such as 2026-03-02T09:00:00Z")?,
-        after,
-        limit: params.limit()?,
-    };
     let model = &state.models.production;
-    model.reach(params.min_position(Context::Production)?).await?;
-    let (q, mut texts) = (Arc::new(q), state.texts.session());
+    model.reach(trail.params.min_position(Context::Production)?).await?;
+    let (q, mut texts) = (trail.query.clone(), state.texts.session(Context::Production));
     let found = loop {
         let (scope, q, opener, me) = (scope.clone(), q.clone(), texts.opener(), caller.0.name.to_string());
         let found =
@@ -266,13 +258,5 @@ pub async fn history(
     let (Some(page), head) = found else {
         return Err(Problem::not_found(format!("there is no work order {id}, or it is not yours to see")));
     };
-    let cursor = |(c, i): (u64, u64)| {
-        let after = vec![Value::Integer(c as i64), Value::Integer(i as i64)];
-        Cursor { after, now: 0 }.encode(&question)
-    };
-    let next = page.next.map(cursor);
-    let body = json!({"items": page.items, "next": next, "position": head.position});
-    let mut r = json_text(body.to_string());
-    link_next(&mut r, &format!("/v1/work-orders/{id}/events"), &params, next.as_deref());
-    Ok(r)
+    Ok(trail.answer(page, head.position, &format!("/v1/work-orders/{id}/events")))
 }

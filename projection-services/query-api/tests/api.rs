@@ -20,7 +20,9 @@ macro_rules! asking {
 }
 
 mod figures;
+mod joint;
 mod orders;
+mod tickets;
 mod units;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,6 +179,52 @@ async fn i8_what_the_scope_excludes_does_not_exist() {
         let trail = p.get("planner-1", &format!("/v1/work-orders/{mine}/events")).items();
         assert_eq!(trail.iter().filter(|r| r["refused"] == true).count(), 1);
         assert_eq!(trail.len(), 2);
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_text_is_shown_as_erased_everywhere_and_by_who_has_the_document_already() {
+    let p = Plant::new().await;
+    let id = p.create("plant-1", json!({})).await;
+    let mut position = 0;
+    for (account, text) in [("planner-1", "call Mrs Miller"), ("operator-1", "it squeaks")] {
+        let note = json!({"note_id": Uuid::now_v7(), "text": text});
+        let noted = p.send(account, Some("plant-1"), "work-order.add-note", Some(id), note).await;
+        position = noted.position.unwrap().0;
+    }
+    let author = mw_contract::DataSubject::Account("planner-1".parse().unwrap());
+    asking!(p, {
+        let path = format!("/v1/work-orders/{id}?min_position={position}");
+        let before = p.get("planner-1", &path);
+        assert!(before.text.contains("Miller"));
+        let tag = before.header("etag").unwrap().to_owned();
+        assert!(p.vault.erase(mw_contract::EventId(Uuid::now_v7()), &author).unwrap());
+        let after = p.get_with("planner-1", &path, &[("if-none-match", &tag)]);
+        assert_eq!(after.status, 200, "who has the document with the text must not be told that nothing changed");
+        assert_eq!(after.json()["notes"][0]["text"], json!({"erased": true}));
+        assert_eq!(after.json()["notes"][1]["text"], "it squeaks");
+        assert_eq!(after.json()["version"], before.json()["version"]);
+        let tag = after.header("etag").unwrap().to_owned();
+        assert_eq!(p.get_with("planner-1", &path, &[("if-none-match", &tag)]).status, 304);
+        let trail = p.get("planner-1", &format!("/v1/work-orders/{id}/events?type=NoteAdded"));
+        let notes: Vec<Value> = trail.items().iter().map(|t| t["note"].clone()).collect();
+        assert!(notes.contains(&json!({"erased": true})) && notes.contains(&json!("it squeaks")), "{notes:?}");
+        let audit = p.get("auditor-1", &format!("/v1/audit/events?stream=work-order/{id}&type=NoteAdded")).items();
+        assert_eq!(audit[0]["payload"]["text"], json!({"erased": true}));
+        assert_eq!(audit[1]["payload"]["text"], "it squeaks");
+        let past = p.get("planner-1", &format!("/v1/work-orders/{id}?as_of=position:{position}")).json();
+        assert_eq!(past["notes"][0]["text"], json!({"erased": true}), "the past is no way round");
+        for path in [
+            format!("/v1/work-orders/{id}/diff?from=1&to=3"),
+            format!("/v1/work-orders/{id}/events?format=csv"),
+            format!("/v1/audit/events?stream=work-order/{id}"),
+            "/v1/work-orders?q=Miller".to_owned(),
+            "/v1/work-orders?format=csv".to_owned(),
+        ] {
+            let a = p.get("admin", &path);
+            assert!(a.status < 500 && !a.text.contains("call Mrs"), "{path}: {}", a.text);
+        }
+        assert!(p.get("planner-1", "/v1/work-orders?q=squeaks").items().is_empty(), "q does not search sealed text");
     });
 }
 

@@ -3,6 +3,7 @@
 
 use crate::enums::Role;
 use crate::ids::{AccountName, CellId, CustomerId, SiteId};
+use crate::subject::DataSubject;
 use crate::text::{Secret, Text};
 
 payload! {
@@ -43,9 +44,32 @@ payload! {
     /// `account.disable`: ends its sessions and refuses its tokens.
     DisableAccount {
         account: AccountName,
+        /// Stays readable: no personal data.
         reason: Option<Text<200>>,
     }
 
     /// `account.enable`.
     EnableAccount { account: AccountName }
+
+    /// `account.erase-subject`: destroys the key of one data subject, a customer or an account, in
+    /// every context. What was sealed under it stays unreadable for ever.
+    EraseSubject {
+        /// The customer whose tickets' free text is erased; either this or `account`.
+        customer_id: Option<CustomerId>,
+        /// The author whose free text is erased; either this or `customer_id`.
+        account: Option<AccountName>,
+        /// Why, as a case number; stays readable, so no personal data.
+        reason: Option<Text<200>>,
+    }
+}
+
+impl EraseSubject {
+    /// Whom it names; `None` unless it names exactly one.
+    pub fn subject(&self) -> Option<DataSubject> {
+        match (&self.customer_id, &self.account) {
+            (Some(c), None) => Some(DataSubject::Customer(c.clone())),
+            (None, Some(a)) => Some(DataSubject::Account(a.clone())),
+            _ => None,
+        }
+    }
 }

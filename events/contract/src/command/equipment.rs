@@ -64,6 +64,7 @@ payload! {
         code: Code,
         /// 1 to 1000.
         severity: u16,
+        /// What the machine says; sealed when it is stored, and not searched.
         text: Option<Text<500>>,
         /// Default: `occurred_at`.
         raised_at: Option<Instant>,

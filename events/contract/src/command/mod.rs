@@ -217,6 +217,7 @@ commands! {
     AccountRotateSecret = 203 "account.rotate-secret" Account additive account::RotateSecret,
     AccountDisable = 204 "account.disable" Account additive account::DisableAccount,
     AccountEnable = 205 "account.enable" Account additive account::EnableAccount,
+    AccountEraseSubject = 206 "account.erase-subject" Account additive account::EraseSubject,
 }
 
 impl CommandType {
@@ -260,6 +261,10 @@ impl Command {
             Command::AccountRotateSecret(p) => Some(crate::ids::account_id(&p.account)),
             Command::AccountDisable(p) => Some(crate::ids::account_id(&p.account)),
             Command::AccountEnable(p) => Some(crate::ids::account_id(&p.account)),
+            // One that names nobody, or two, is refused for that and not for a missing id.
+            Command::AccountEraseSubject(p) => {
+                Some(p.subject().map_or(crate::ids::AggregateId(uuid::Uuid::nil()), |s| s.aggregate_id()))
+            }
             _ => None,
         }
     }

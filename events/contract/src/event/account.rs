@@ -8,6 +8,7 @@ use super::SealedFields;
 use super::work_order::events;
 use crate::enums::Role;
 use crate::ids::{AccountName, CellId, CustomerId, SiteId};
+use crate::subject::DataSubject;
 use crate::text::{Sealed, Text};
 
 events! {
@@ -45,4 +46,20 @@ events! {
 
     /// The account can be used again.
     AccountEnabledV1 { account: AccountName }
+
+    /// Every text of a data subject that was sealed until now is erased: the owners of keys destroy
+    /// its key when they read this. One of the two is named.
+    SubjectErasedV1 {
+        customer_id: Option<CustomerId>,
+        account: Option<AccountName>,
+        reason: Option<Text<200>>,
+    }
+}
+
+impl SubjectErasedV1 {
+    /// Whose text it is.
+    pub fn subject(&self) -> Option<DataSubject> {
+        let customer = self.customer_id.clone().map(DataSubject::Customer);
+        customer.or_else(|| self.account.clone().map(DataSubject::Account))
+    }
 }

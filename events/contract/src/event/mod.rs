@@ -214,6 +214,7 @@ registry! {
         AccountSecretRotated: Account { 1 => AccountSecretRotatedV1 },
         AccountDisabled: Account { 1 => AccountDisabledV1 },
         AccountEnabled: Account { 1 => AccountEnabledV1 },
+        SubjectErased: Account { 1 => SubjectErasedV1 },
     }
 }
 

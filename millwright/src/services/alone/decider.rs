@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use mw_after_service::AfterService;
+use mw_contract::Context;
 use mw_contract::decide::Domain;
 use mw_log::SledLog;
 use mw_production::Production;
 use mw_runtime::BusinessClock;
+use tokio::sync::watch;
 
 use super::{Alone, run, within_reason};
 use crate::cli::{DecidingArgs, ServiceArgs};
 use crate::services::decider::{self, VaultAnswers};
+use crate::services::known::{self, PATIENCE};
 use crate::services::needs::what;
 use crate::services::{Signals, check_clock, control, devices};
 use crate::{config, demo};
@@ -27,9 +30,29 @@ pub fn production(args: &DecidingArgs) -> Result<ExitCode> {
 /// Runs after-service.
 pub fn after_service(args: &ServiceArgs) -> Result<ExitCode> {
     let config = config::service(args, "after-service")?;
-    run(config, &[what::ACCOUNTS], |alone, signals| {
-        serve(AfterService::new(std::sync::Arc::new(mw_after_service::known::Nothing)), alone, signals, false)
-    })
+    run(config, &[what::ACCOUNTS, what::PRODUCTION], with_copy)
+}
+
+/// After-service decides by its copy of production, which is made before the first decision and goes on
+/// without production afterwards.
+async fn with_copy(alone: Arc<Alone>, mut signals: Signals) -> Result<Option<String>> {
+    let reader = alone.log_of(Context::Production).await?;
+    let (stop, stopped) = watch::channel(false);
+    let known = known::start(&alone.data.path("known"), reader, &stopped, &alone.meters)?;
+    let progress = known.handle.progress();
+    alone.needs.explain(what::PRODUCTION, move || progress.borrow().trouble.clone());
+    let current = tokio::select! {
+        current = known.handle.caught_up(PATIENCE) => current,
+        () = signals.stop() => return Ok(None),
+    };
+    if !current {
+        tracing::warn!("production does not answer; going on with the copy of an earlier life");
+    }
+    alone.needs.met(what::PRODUCTION);
+    let why = serve(AfterService::new(known.handle.known()), alone, signals, false).await;
+    stop.send_replace(true);
+    known.stopped().await;
+    why
 }
 
 async fn serve<D: Domain>(domain: D, alone: Arc<Alone>, mut signals: Signals, demo: bool) -> Result<Option<String>> {
@@ -49,11 +72,11 @@ async fn serve<D: Domain>(domain: D, alone: Arc<Alone>, mut signals: Signals, de
     if demo {
         demo::reference_data(&running.service).await?;
     }
-    if context == mw_contract::Context::Production {
+    if context == Context::Production {
         devices::start(&running, directory.clone(), alone.connect("devices")?, clock.clone(), &alone.meters)?;
     }
     alone.serve_log(&running.log)?;
-    alone.serve_answers(context, Arc::new(VaultAnswers(running.vault.clone(), context)));
+    alone.serve_answers(context, VaultAnswers::once_current(running.vault.clone(), context, accounts));
     let control = control::Control {
         services: vec![(running.service.clone(), running.log.clone())],
         directory,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use mw_contract::Context;
 use mw_identity::{AccountCopy, RemoteLogin, TokenGate, Verifier};
-use mw_query_api::{ApiConfig, Models, Texts};
+use mw_query_api::{ApiConfig, Models, Texts, Vaults};
 use mw_runtime::ask::Asker;
 use mw_runtime::{BusinessClock, Clock};
 use tokio::sync::Notify;
@@ -51,7 +51,12 @@ async fn serve(alone: Arc<Alone>, mut signals: Signals, config: QueryApi) -> Res
         tokio::spawn(copy.clone().follow(log.clone()));
     }
     tokio::spawn(copy.clone().follow_keys(login.clone(), news));
-    let asks = Asker::start(Context::Production, alone.account.clone(), alone.connect("asks-production")?).await?;
+    let mut vaults = Vec::new();
+    for context in [Context::Production, Context::AfterService] {
+        let bus = alone.connect(&format!("asks-{context}"))?;
+        let asks = Asker::start(context, alone.account.clone(), bus).await?;
+        vaults.push((context, Texts::Elsewhere(Arc::new(AskedTexts(asks)))));
+    }
 
     let models = Models::new(&config.views, |context, _| (None, readers[&context].clone()));
     tokio::spawn(watch_models(models.clone(), alone.needs.clone()));
@@ -71,7 +76,7 @@ async fn serve(alone: Arc<Alone>, mut signals: Signals, config: QueryApi) -> Res
             copy: Some(copy),
         }),
         models,
-        texts: Texts::Elsewhere(Arc::new(AskedTexts(asks))),
+        texts: Vaults::new(vaults),
         now: Arc::new(move || clock.now()),
         ready: Arc::new(move || needs.ready()),
         metrics: Arc::new(move || meters.text()),

@@ -1,6 +1,6 @@
 //! What figures are computed from: one table of intervals and moments, every version of each.
 
-use mw_contract::{CellId, LineId, LossCategory, ProductId, Qty, ReferenceKind, SessionKind, SiteId};
+use mw_contract::{CellId, LineId, LossCategory, ProductId, Qty, SessionKind, SiteId};
 use mw_policy::Scope;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::spans::Span;
 use crate::read::{Sql, at_sites};
 
-/// The end of what has not ended, and the end of a version that nothing took the place of.
-pub const OPEN: i64 = i64::MAX;
+pub use mw_figures::OPEN;
+pub use mw_figures::documents::{Version, documents, newest};
 
 /// A quantity with its reason.
 pub type ReasonQty = (String, Qty);
@@ -19,8 +19,8 @@ pub type ReasonQty = (String, Qty);
 pub enum Body {
     /// A work session. Machine time if nobody attends.
     Session { order: String, op: u16, operator: String, setup: bool, attended: bool },
-    /// A cell stood still.
-    Downtime { reason: Option<String>, category: Option<String>, planned: bool },
+    /// A cell stood still. `since`: an alarm told of it earlier than the downtime began.
+    Downtime { reason: Option<String>, category: Option<String>, planned: bool, since: Option<i64> },
     /// Nobody worked on a cell, for a planned reason that somebody gave when pausing.
     Stop { reason: String },
     /// A machine said that it is being cleaned or stands as planned.
@@ -60,6 +60,11 @@ impl Body {
             Body::Cell => 8,
             Body::Attendance { .. } => 9,
         }
+    }
+
+    /// Is it a failure of the cell, so that somebody has to restore it?
+    pub fn is_breakdown(&self) -> bool {
+        matches!(self, Body::Downtime { category: Some(c), .. } if c == LossCategory::Breakdown.as_str())
     }
 
     /// Is it planned that the cell does not run, so that its planned busy time is less?
@@ -135,10 +140,6 @@ pub const TABLES: &str = "
     CREATE TABLE draft (
         id BLOB PRIMARY KEY, schema INTEGER NOT NULL, payload BLOB NOT NULL, position INTEGER NOT NULL,
         version INTEGER NOT NULL, occurred_at INTEGER NOT NULL, recorded_at INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE document (
-        kind INTEGER NOT NULL, code TEXT NOT NULL, position INTEGER NOT NULL, recorded_at INTEGER NOT NULL,
-        put_at INTEGER NOT NULL, retired INTEGER NOT NULL, doc TEXT NOT NULL, PRIMARY KEY (kind, code, position)
     ) STRICT, WITHOUT ROWID;";
 
 /// What queries need.
@@ -242,42 +243,4 @@ pub fn load(conn: &Connection, scope: &Scope, span: Span, only: Option<&SiteId>)
         Ok(())
     })?;
     Ok(all)
-}
-
-/// One version of a document of reference data.
-#[derive(Clone, Debug)]
-pub struct Version {
-    /// When it was put, by business time: it holds from then on.
-    pub put_at: i64,
-    /// When it was recorded.
-    pub recorded: i64,
-    /// May nothing use it any more?
-    pub retired: bool,
-    /// Canonical JSON.
-    pub doc: String,
-}
-
-/// Every version of every document of a kind, by code, in order.
-pub fn documents(conn: &Connection, kind: ReferenceKind) -> rusqlite::Result<Vec<(String, Vec<Version>)>> {
-    let mut st = conn.prepare_cached(
-        "SELECT code, put_at, recorded_at, retired, doc FROM document WHERE kind = ?1 ORDER BY code, position",
-    )?;
-    let mut rows = st.query([kind.number()])?;
-    let mut all: Vec<(String, Vec<Version>)> = Vec::new();
-    while let Some(r) = rows.next()? {
-        let code: String = r.get(0)?;
-        let v = Version { put_at: r.get(1)?, recorded: r.get(2)?, retired: r.get(3)?, doc: r.get(4)? };
-        match all.last_mut().filter(|(c, _)| *c == code) {
-            Some((_, versions)) => versions.push(v),
-            None => all.push((code, vec![v])),
-        }
-    }
-    Ok(all)
-}
-
-/// The newest document of a code.
-pub fn newest(conn: &Connection, kind: ReferenceKind, code: &str) -> rusqlite::Result<Option<String>> {
-    conn.prepare_cached("SELECT doc FROM document WHERE kind = ?1 AND code = ?2 ORDER BY position DESC LIMIT 1")?
-        .query_row(params![kind.number(), code], |r| r.get(0))
-        .optional()
 }

@@ -1,12 +1,15 @@
-//! The KPIs K-01 to K-18: one table of names and units, and the formula of each.
+//! The KPIs K-01 to K-20: one table of names and units, and the formula of each.
 
 use rust_decimal::Decimal;
-use serde_json::{Map, Value, json};
+use serde_json::json;
+
+use mw_figures::number::{Figure, hours, ratio, seconds, shown, spread};
+use mw_figures::question::Kpi;
 
 use super::sums::Sums;
 
 /// A KPI's id, name and unit. K-15 and K-17 have two lines.
-pub const KPIS: [(&str, &str, &str); 20] = [
+pub const KPIS: [Kpi; 22] = [
     ("K-01", "availability", "ratio"),
     ("K-02", "effectiveness", "ratio"),
     ("K-03", "quality_ratio", "ratio"),
@@ -27,6 +30,8 @@ pub const KPIS: [(&str, &str, &str); 20] = [
     ("K-17", "lead_time", "h"),
     ("K-17", "wip_age", "h"),
     ("K-18", "mtbf", "h"),
+    ("K-19", "mttr_h", "h"),
+    ("K-20", "availability_by_restoration", "ratio"),
 ];
 
 /// The ids, each once.
@@ -36,69 +41,9 @@ pub fn ids() -> Vec<String> {
     ids
 }
 
-/// One computed figure.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Figure {
-    /// `None` when the denominator is 0, or when it would be the figure of one person.
-    pub value: Option<Decimal>,
-    /// What the value is made of.
-    pub numerator: Option<Decimal>,
-    /// What it is divided by.
-    pub denominator: Option<Decimal>,
-    /// What one KPI has beside the others.
-    pub more: Map<String, Value>,
-}
-
-/// So many digits after the point, always.
-pub fn shown(d: Decimal, digits: u32) -> String {
-    let mut d = d.round_dp_with_strategy(digits, rust_decimal::RoundingStrategy::MidpointAwayFromZero);
-    d.rescale(digits);
-    d.to_string()
-}
-
-/// Hours from milliseconds.
-pub fn hours(ms: Decimal) -> Decimal {
-    ms / Decimal::from(3_600_000)
-}
-
-fn seconds(ms: i64) -> Decimal {
-    Decimal::new(ms, 3)
-}
-
 /// Fewer digits where a product has more than a decimal holds.
 fn product(a: Decimal, b: Decimal) -> Decimal {
     a.checked_mul(b).unwrap_or_else(|| a.round_dp(0).saturating_mul(b.round_dp(0)))
-}
-
-fn ratio(numerator: Decimal, denominator: Decimal) -> Figure {
-    let value = if denominator.is_zero() { None } else { numerator.checked_div(denominator) };
-    let tidy = |d: Decimal| Some(d.round_dp(6).normalize());
-    Figure { value, numerator: tidy(numerator), denominator: tidy(denominator), more: Map::new() }
-}
-
-/// The nearest rank: the smallest value that at least this part of all values does not exceed.
-fn rank(sorted: &[i64], percent: usize) -> Option<i64> {
-    let n = (sorted.len() * percent).div_ceil(100);
-    sorted.get(n.max(1) - 1).copied()
-}
-
-/// Half of them are below, half above.
-fn median(sorted: &[i64]) -> Option<Decimal> {
-    let (high, low) = (sorted.get(sorted.len() / 2)?, sorted.get((sorted.len().max(1) - 1) / 2)?);
-    Some((Decimal::from(*high) + Decimal::from(*low)) / Decimal::TWO)
-}
-
-/// Median and 90th percentile in hours; numerator and denominator are those of the mean.
-fn spread(times: &[i64]) -> Figure {
-    let mut sorted = times.to_vec();
-    sorted.sort_unstable();
-    let sum: Decimal = sorted.iter().map(|t| Decimal::from(*t)).sum();
-    let mut f = ratio(hours(sum), Decimal::from(sorted.len()));
-    f.value = median(&sorted).map(hours);
-    let p90 = rank(&sorted, 90).map(|t| shown(hours(t.into()), 4));
-    f.more.insert("median".into(), json!(f.value.map(|v| shown(v, 4))));
-    f.more.insert("p90".into(), json!(p90));
-    f
 }
 
 fn first_pass(s: &Sums) -> Figure {
@@ -145,17 +90,18 @@ pub fn figure(name: &str, s: &Sums) -> Figure {
         "on_time_completion" => ratio(count(s.on_time_now), count(s.completed)),
         "on_time_completion_at_release" => ratio(count(s.on_time_release), count(s.completed)),
         "quantity_fulfilment" => ratio(s.good, s.planned),
-        "lead_time" => spread(&s.leads),
-        "wip_age" => spread(&s.ages),
-        _ => ratio(hours(s.operating.into()), count(s.failures + u32::from(s.iso))),
+        "lead_time" => spread(&s.leads, hours),
+        "wip_age" => spread(&s.ages, hours),
+        "mtbf" => ratio(hours(s.operating.into()), count(s.failures + u32::from(s.iso))),
+        "mttr_h" => ratio(hours(s.restoring_failures.into()), count(s.failures + u32::from(s.iso))),
+        _ => ratio(seconds(s.operating_restored), seconds(s.operating_restored + s.restoring)),
     }
 }
 
 /// Never the figure of one person.
 fn worker(s: &Sums) -> Figure {
     if s.people == 1 {
-        let more = Map::from_iter([("withheld".to_owned(), json!("it would be the figure of one person"))]);
-        return Figure { value: None, numerator: None, denominator: None, more };
+        return Figure::of_one_person();
     }
     ratio(seconds(i64::try_from(s.apwt / 1_000_000).unwrap_or(i64::MAX)), seconds(s.apat))
 }

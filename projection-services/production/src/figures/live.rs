@@ -13,9 +13,9 @@ use serde_json::{Map, Value, json};
 use super::calendar::{Cut, Documents, Window};
 use super::fact::{Body, Fact, OPEN, load};
 use super::kpi::figure;
-use super::report::{Group, Question, at};
+use super::report::{Group, Key, Question, at};
 use super::spans::Span;
-use super::sums::{Key, Scene, Sums, Windows};
+use super::sums::{Scene, Sums, Windows};
 use crate::columns::sort_key;
 
 const HOUR_MS: i64 = 3_600_000;

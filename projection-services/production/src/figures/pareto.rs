@@ -9,7 +9,8 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::fact::{Body, Fact, load};
-use super::kpi::{hours, shown};
+use mw_figures::number::{hours, shown};
+
 use super::spans::Span;
 
 /// What is asked for.
@@ -21,18 +22,11 @@ pub enum Kind {
     ScrapReason,
     /// Pieces sent to rework.
     ReworkReason,
-    /// Symptoms and causes of faults: tickets have them.
-    Fault,
 }
 
-/// Every kind by its name in the path.
-pub const KINDS: [(&str, Kind); 5] = [
-    ("stop-reason", Kind::StopReason),
-    ("scrap-reason", Kind::ScrapReason),
-    ("rework-reason", Kind::ReworkReason),
-    ("fault-symptom", Kind::Fault),
-    ("fault-cause", Kind::Fault),
-];
+/// Every kind of production by its name in the path.
+pub const KINDS: [(&str, Kind); 3] =
+    [("stop-reason", Kind::StopReason), ("scrap-reason", Kind::ScrapReason), ("rework-reason", Kind::ReworkReason)];
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -85,9 +79,6 @@ fn wanted(f: &Fact, q: &Query) -> bool {
 
 /// Reads it, the greatest first.
 pub fn pareto(conn: &Connection, scope: &Scope, q: &Query) -> rusqlite::Result<Vec<Item>> {
-    if q.kind == Kind::Fault {
-        return Ok(Vec::new());
-    }
     let facts = load(conn, scope, q.span, q.site.as_ref())?;
     let facts: Vec<&Fact> = facts.iter().filter(|f| f.visible(i64::MAX - 1) && wanted(f, q)).collect();
     let until = q.span.until.min(q.now.millis());

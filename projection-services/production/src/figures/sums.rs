@@ -6,16 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use mw_contract::{CellId, LineId, LossCategory, ProductId, SiteId};
+use mw_contract::{CellId, LineId, ProductId, SiteId};
+use mw_figures::question::{Group, Key, Question};
 use rust_decimal::Decimal;
 
 use super::calendar::Documents;
 use super::fact::{Body, Fact, OPEN, Place};
-use super::report::{Group, Question};
 use super::spans::{Span, both, millis, minus, shared, union};
-
-/// What a group is called; `None` for everything together and for what belongs to no group.
-pub type Key = Option<String>;
 
 /// The windows of one label, by site and line.
 pub type Windows = BTreeMap<(Option<SiteId>, Option<LineId>), Vec<Span>>;
@@ -48,6 +45,11 @@ pub struct Sums {
     pub operating: i64,
     /// Breakdowns that began.
     pub failures: u32,
+    /// Time to restoration of those failures, whole, also where it ended after the window.
+    pub restoring_failures: i64,
+    /// Time to restoration that lies in the window, and planned busy time without it.
+    pub restoring: i64,
+    pub operating_restored: i64,
     /// Count failures as ISO 22400-2 does?
     pub iso: bool,
     pub pq: Decimal,
@@ -81,6 +83,10 @@ pub struct Part {
     pub span: Span,
     /// Did it begin in the window?
     pub began: bool,
+    /// Breakdowns that began in the window: how long it took to restore the cell.
+    pub restored: Option<i64>,
+    /// Breakdowns: the part in the window of the time from their first sign to restoration.
+    pub restoring: Option<Span>,
     /// Orders: when it was started, and when it ended in the window.
     pub start: i64,
     pub end: Option<i64>,
@@ -97,11 +103,20 @@ pub fn part(f: &Fact, window: Span, now: i64) -> Option<Part> {
     let mut p = Part {
         span,
         began: f.span.from >= window.from,
+        restored: None,
+        restoring: None,
         start: 0,
         end: None,
         place: f.place.clone(),
         body: f.body.clone(),
     };
+    if let Body::Downtime { since, .. } = &f.body
+        && f.body.is_breakdown()
+    {
+        let whole = Span::new(since.unwrap_or(f.span.from).min(f.span.from), until);
+        p.restored = p.began.then_some(whole.millis());
+        p.restoring = whole.within(window);
+    }
     if let Body::Order { completed, good, planned, due_release, due_now, .. } = &mut p.body {
         p.start = f.span.from;
         if f.span.until <= window.until {
@@ -245,6 +260,8 @@ struct CellTimes {
     planned: Vec<Span>,
     broken: Vec<Span>,
     failures: u32,
+    restored: i64,
+    restoring: Vec<Span>,
 }
 
 impl CellTimes {
@@ -255,6 +272,8 @@ impl CellTimes {
             planned: union(self.planned),
             broken: union(self.broken),
             failures: self.failures,
+            restored: self.restored,
+            restoring: union(self.restoring),
         }
     }
 }
@@ -333,14 +352,16 @@ impl Scene<'_> {
         for p in parts {
             let Some(cell) = &p.place.cell else { continue };
             let t = times.entry(cell).or_default();
-            if let Body::Downtime { category, planned, .. } = &p.body {
+            if let Body::Downtime { planned, .. } = &p.body {
                 t.down.push(p.span);
                 if !planned && !p.body.is_planned_stop() {
                     t.unplanned.push(p.span);
                 }
-                if category.as_deref() == Some(LossCategory::Breakdown.as_str()) {
+                if p.body.is_breakdown() {
                     t.broken.push(p.span);
                     t.failures += u32::from(p.began);
+                    t.restored += p.restored.unwrap_or(0);
+                    t.restoring.extend(p.restoring);
                 }
             }
             if p.body.is_planned_stop() {
@@ -367,6 +388,8 @@ impl Scene<'_> {
                 s.aust += millis(&union(w.setup));
                 s.adot += millis(&t.unplanned);
                 s.failures += t.failures;
+                s.restoring_failures += t.restored;
+                s.restoring += millis(&t.restoring);
                 let (site, line) = (w.place.site.as_ref(), w.place.line.as_ref());
                 s.iso |= self.docs.mtbf_iso(site, self.known);
                 for span in self.windows.get(&(w.place.site.clone(), w.place.line.clone())).into_iter().flatten() {
@@ -374,6 +397,7 @@ impl Scene<'_> {
                     s.calendar += span.millis();
                     s.pbt += millis(&busy);
                     s.operating += millis(&minus(&busy, &t.broken));
+                    s.operating_restored += millis(&minus(&busy, &t.restoring));
                 }
             }
         }

@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use mw_contract::event::equipment::*;
 use mw_contract::event::parts::ReasonQtyV1;
 use mw_contract::reference::Document;
+use mw_contract::reference::catalogues::TEAM;
 use mw_contract::*;
 use mw_projection::{ApplyError, GivesWay, Projection};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
+use super::beside;
 use super::fact::{self, Body, Fact, OPEN, Place, ReasonQty};
 use super::spans::Span;
 use crate::operation::IMPLICIT_OP;
@@ -28,7 +30,7 @@ impl FigureViews {
     /// The name of the file.
     pub const NAME: &'static str = "figures";
     /// Raised with every change of what is written.
-    pub const SCHEMA: u32 = 2;
+    pub const SCHEMA: u32 = 3;
 
     /// With nothing in memory.
     pub fn new() -> Self {
@@ -119,11 +121,14 @@ impl Projection for FigureViews {
     }
 
     fn create_tables(&self, conn: &Connection) -> rusqlite::Result<()> {
-        conn.execute_batch(fact::TABLES)
+        conn.execute_batch(fact::TABLES)?;
+        conn.execute_batch(mw_figures::documents::TABLE)?;
+        conn.execute_batch(beside::TABLES)
     }
 
     fn create_indexes(&self, conn: &Connection) -> rusqlite::Result<()> {
-        conn.execute_batch(fact::INDEXES)
+        conn.execute_batch(fact::INDEXES)?;
+        conn.execute_batch(beside::INDEXES)
     }
 
     fn apply(&mut self, tx: &Connection, commit: &StoredCommit, events: &[Event]) -> Result<(), ApplyError> {
@@ -135,6 +140,7 @@ impl Projection for FigureViews {
                 recorded_at: commit.head.recorded_at,
             };
             let when = When { meta, site: commit.head.site.as_ref(), attended: commit.head.role != Some(Role::Device) };
+            beside::event(tx, stored, event, meta)?;
             match stored.event.stream.kind {
                 AggregateKind::WorkOrder => self.work_order(tx, stored, event, when)?,
                 AggregateKind::Equipment => self.equipment(tx, event, when)?,
@@ -330,6 +336,10 @@ impl FigureViews {
                     reason: Some(e.reason.as_str().to_owned()),
                     category: e.loss_category.map(|c| c.as_str().to_owned()),
                     planned: e.planned,
+                    since: match f.body {
+                        Body::Downtime { since, .. } => since,
+                        _ => None,
+                    },
                 }
             })?,
             Event::DowntimeSplit(e) => {
@@ -337,11 +347,32 @@ impl FigureViews {
                     let at = e.split_at.millis();
                     let mut second = first.clone();
                     second.id = e.new_downtime_id.as_bytes().to_vec();
-                    w.again(tx, second, |f| f.span.from = at)?;
+                    // The rest of it began with the split, and no earlier sign tells of it.
+                    w.again(tx, second, |f| {
+                        f.span.from = at;
+                        if let Body::Downtime { since, .. } = &mut f.body {
+                            *since = None;
+                        }
+                    })?;
                     w.again(tx, first, |f| f.span.until = at)?;
                 }
             }
             Event::MachineStateChanged(e) => machine_state(tx, e, w)?,
+            // It tells of a downtime that somebody had put down before the alarm came in.
+            Event::AlarmRaised(e) => {
+                for f in fact::running(tx, &e.cell_id, DOWNTIME)? {
+                    let raised = e.raised_at.millis();
+                    if let Body::Downtime { since, .. } = &f.body
+                        && raised < since.unwrap_or(f.span.from)
+                    {
+                        w.again(tx, f, |f| {
+                            if let Body::Downtime { since, .. } = &mut f.body {
+                                *since = Some(raised);
+                            }
+                        })?;
+                    }
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -362,6 +393,7 @@ impl FigureViews {
             reason: e.reason.as_ref().map(|r| r.as_str().to_owned()),
             category: e.loss_category.map(|c| c.as_str().to_owned()),
             planned: e.planned,
+            since: beside::alarmed(tx, &e.cell_id, w.at())?,
         };
         fact::put(tx, &w.fact(*e.downtime_id.as_bytes(), w.at(), OPEN, place, body))?;
         Ok(())
@@ -553,18 +585,12 @@ fn reference(tx: &Connection, event: &Event, w: When<'_>) -> Result<(), ApplyErr
             | ReferenceKind::Line
             | ReferenceKind::Cell
             | ReferenceKind::Product
+            | ReferenceKind::Customer
             | ReferenceKind::ShiftCalendar
-    );
+    ) || (kind == ReferenceKind::Catalogue && code.as_str() == TEAM);
     if kept {
-        tx.prepare_cached("INSERT INTO document VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
-            kind.number(),
-            code.as_str(),
-            w.meta.position.0 as i64,
-            w.meta.recorded_at.millis(),
-            w.at(),
-            retired,
-            doc
-        ])?;
+        let version = fact::Version { put_at: w.at(), recorded: w.meta.recorded_at.millis(), retired, doc };
+        mw_figures::documents::put(tx, kind, code.as_str(), w.meta.position.0, &version)?;
     }
     Ok(())
 }

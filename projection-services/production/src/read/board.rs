@@ -7,7 +7,7 @@ use rusqlite::types::Value;
 use serde_json::json;
 
 use super::list::{Direction, Format};
-use super::table::{Query, Table, Takes};
+use super::table::{Own, Query, Table, Takes};
 use super::tables::{LINE, PRODUCT, SITE, narrow, priorities, states};
 use crate::columns::{Kind, LATENESS, field};
 
@@ -26,7 +26,7 @@ pub static CARDS: Table = Table {
     only: "(p.a IS NULL OR w.state = p.a) AND (p.b IS NULL OR p.b = 'line ' || COALESCE(w.line, '')
         OR p.b = 'priority ' || w.priority)",
     site: "w.site",
-    account: None,
+    own: Own::NONE,
     fields: &[
         field("work_order_id", "w.id", Kind::Uuid, false),
         field("number", "w.number", Kind::Text, false),

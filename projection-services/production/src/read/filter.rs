@@ -5,6 +5,9 @@ use mw_contract::{Instant, OrderType, OriginKind, ReferenceKind, WorkOrderState}
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
+pub use mw_views::read::filter::BadValue;
+use mw_views::read::filter::unknown;
+
 use super::Sql;
 use crate::columns::LATENESS;
 
@@ -65,17 +68,6 @@ pub const FILTERS: &[Filter] = &[
     filter("q", Takes::Text, "w.search", "text in the number or the sales order's reference"),
 ];
 
-/// A value that a parameter does not take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadValue {
-    /// The parameter.
-    pub parameter: String,
-    /// What is wrong.
-    pub message: String,
-    /// The values it takes, where they are countable.
-    pub allowed: Vec<String>,
-}
-
 /// A filter with its values, checked.
 #[derive(Clone, Debug)]
 pub struct Checked {
@@ -97,25 +89,6 @@ pub fn allowed(takes: Takes) -> Vec<String> {
         Takes::Bool => vec!["true".into(), "false".into()],
         Takes::Reference(_) | Takes::Code | Takes::Instant | Takes::Text => Vec::new(),
     }
-}
-
-/// If no reference document has this code: the complaint, and codes that there are.
-pub(super) fn unknown(
-    conn: &Connection,
-    kind: ReferenceKind,
-    name: &str,
-    code: &str,
-) -> rusqlite::Result<Option<(String, Vec<String>)>> {
-    let known: bool = conn
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM reference WHERE kind = ?1 AND code = ?2)")?
-        .query_row(rusqlite::params![kind.number(), code], |r| r.get(0))?;
-    if known {
-        return Ok(None);
-    }
-    let mut st =
-        conn.prepare_cached("SELECT code FROM reference WHERE kind = ?1 AND retired = 0 ORDER BY code LIMIT 100")?;
-    let allowed = st.query_map([kind.number()], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-    Ok(Some((format!("there is no {name} {code:?}"), allowed)))
 }
 
 impl Filter {

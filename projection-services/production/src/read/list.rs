@@ -6,11 +6,13 @@
 use mw_contract::Instant;
 use mw_policy::Scope;
 use rusqlite::Connection;
-use rusqlite::types::{Value, ValueRef};
+use rusqlite::types::Value;
 
 use super::filter::{BadValue, Checked};
 use super::{Sql, at_sites};
 use crate::columns::{FIELDS, Field, Kind, field_named};
+pub use mw_views::read::page::{After, Direction, Format};
+use mw_views::read::page::{heading_of, write_csv, write_json};
 
 /// The order of a list.
 #[derive(Clone, Copy)]
@@ -19,15 +21,6 @@ pub enum Sort {
     Default,
     /// By one field.
     By(&'static Field, Direction),
-}
-
-/// Which end comes first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Direction {
-    /// Smallest first; nulls before all.
-    Ascending,
-    /// Greatest first; nulls after all.
-    Descending,
 }
 
 impl Sort {
@@ -48,9 +41,6 @@ impl Sort {
     }
 }
 
-/// Where a page ended: the values that it is sorted by, and the key.
-pub type After = Vec<Value>;
-
 /// What is asked for.
 pub struct Query {
     /// Which orders.
@@ -63,15 +53,6 @@ pub struct Query {
     pub limit: usize,
     /// The moment for columns that depend on the clock.
     pub now: Instant,
-}
-
-/// How rows are written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Format {
-    /// JSON objects, separated by commas.
-    Json,
-    /// Lines of RFC 4180 CSV, without the heading.
-    Csv,
 }
 
 /// A page.
@@ -87,11 +68,6 @@ pub struct Page {
 /// The heading of the CSV form.
 pub fn csv_heading() -> String {
     heading_of(FIELDS)
-}
-
-pub(super) fn heading_of(fields: &[Field]) -> String {
-    let names: Vec<&str> = fields.iter().map(|f| f.name).collect();
-    format!("{}\r\n", names.join(","))
 }
 
 /// Reads a page of what the scope holds.
@@ -131,7 +107,7 @@ pub fn list(conn: &Connection, scope: &Scope, q: &Query, format: Format) -> rusq
     }
     // One more than asked for shows whether there is a next page.
     sql.push(&format!(" LIMIT {}", q.limit + 1));
-    sql.text = sql.text.replace(":now", "?1");
+    sql.replace(":now", "?1");
 
     let mut page = Page { rows: Vec::with_capacity(q.limit * 512), count: 0, next: None };
     let mut last: After = Vec::new();
@@ -179,65 +155,4 @@ fn continue_after(sql: &mut Sql, sort: Sort, after: &After) {
         }
         _ => sql.push(" AND 0"),
     }
-}
-
-/// Calls with each field and its values: its own, and the column beside it.
-fn fields<'r>(
-    all: &'static [Field],
-    r: &'r rusqlite::Row<'_>,
-    mut each: impl FnMut(&Field, ValueRef<'r>, Option<ValueRef<'r>>),
-) -> rusqlite::Result<()> {
-    let mut at = 0;
-    for f in all {
-        let v = r.get_ref(at)?;
-        at += 1;
-        let mut beside = None;
-        if f.kind == Kind::Origin {
-            beside = Some(r.get_ref(at)?);
-            at += 1;
-        }
-        each(f, v, beside);
-    }
-    Ok(())
-}
-
-pub(super) fn write_json(
-    all: &'static [Field],
-    out: &mut Vec<u8>,
-    r: &rusqlite::Row<'_>,
-    comma: bool,
-) -> rusqlite::Result<()> {
-    out.extend_from_slice(if comma { b",{" } else { b"{" });
-    let mut first = true;
-    fields(all, r, |f, v, beside| {
-        if !std::mem::take(&mut first) {
-            out.push(b',');
-        }
-        out.push(b'"');
-        out.extend_from_slice(f.name.as_bytes());
-        out.extend_from_slice(b"\":");
-        f.kind.write_json(out, v, beside);
-    })?;
-    out.push(b'}');
-    Ok(())
-}
-
-pub(super) fn write_csv(all: &'static [Field], out: &mut Vec<u8>, r: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
-    let mut first = true;
-    fields(all, r, |f, v, beside| {
-        if !std::mem::take(&mut first) {
-            out.push(b',');
-        }
-        let mut cell = f.kind.csv(v, beside);
-        // A spreadsheet would run text that begins so as a formula.
-        if f.kind.is_free_text() && cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-            cell.insert(0, '\'');
-        }
-        if cell.contains([',', '"', '\r', '\n']) {
-            cell = format!("\"{}\"", cell.replace('"', "\"\""));
-        }
-        out.extend_from_slice(cell.as_bytes());
-    })?;
-    out.extend_from_slice(b"\r\n");
-    Ok(())
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::detail::{movements, quality};
 use super::list::Direction;
-use super::table::{Table, Takes};
+use super::table::{Own, Table, Takes};
 use super::tables::{LINE, SITE, narrow};
 use super::{Sql, at_sites, shown};
 use crate::TextOpener;
@@ -40,7 +40,7 @@ pub static EQUIPMENT: Table = Table {
         LEFT JOIN work_order w ON w.seq = s.seq LEFT JOIN operation o ON o.seq = s.seq AND o.op = s.op",
     only: "1",
     site: "e.site",
-    account: None,
+    own: Own::NONE,
     fields: &[
         field("id", "e.id", Kind::Uuid, false),
         field("cell", "e.cell", Kind::Text, false),
@@ -119,7 +119,7 @@ pub static DOWNTIME: Table = Table {
     from: "downtime d LEFT JOIN work_order w ON w.id = d.work_order LEFT JOIN equipment e ON e.id = d.equipment",
     only: "1",
     site: "d.site",
-    account: None,
+    own: Own::NONE,
     fields: &[
         field("id", "d.id", Kind::Uuid, false),
         field("equipment_id", "d.equipment", Kind::Uuid, false),
@@ -166,7 +166,7 @@ pub static STOCK: Table = Table {
     from: "stock s",
     only: "1",
     site: "s.site",
-    account: None,
+    own: Own::NONE,
     fields: &[
         field("id", "s.id", Kind::Uuid, false),
         field("item", "s.item", Kind::Text, false),
@@ -188,6 +188,59 @@ pub static STOCK: Table = Table {
     order: (&["s.item", "s.location"], Direction::Ascending),
     key: &["s.id"],
 };
+
+/// `GET /v1/my/units`: a customer's own (RM-13), wherever they were made. `a` is a JSON object of how many
+/// open tickets there are, by product and serial number.
+pub static MY_UNITS: Table = Table {
+    name: "my-units",
+    from: "product_unit u",
+    only: "1",
+    site: "u.site",
+    own: Own { customer: Some("u.customer"), ..Own::NONE },
+    fields: &[
+        field("unit_id", "u.id", Kind::Uuid, false),
+        field("serial", "u.serial", Kind::Text, false),
+        field("product", "u.product", Kind::Text, false),
+        field("rev", "u.rev", Kind::Text, true),
+        field("version", "u.version", Kind::Int, false),
+        field("status", "u.status", Kind::Text, false),
+        field("shipped_at", "u.shipped_at", Kind::Instant, true),
+        field("installed_on", "u.installed_on", Kind::Text, true),
+        field("location", "u.location", Kind::Text, true),
+        field("warranty_start", "u.warranty_start", Kind::Text, true),
+        field("warranty_end", "u.warranty_end", Kind::Text, true),
+        field("warranty_basis", "u.warranty_basis", Kind::Text, true),
+        field("warranty_void", "u.warranty_void", Kind::Bool, false),
+        field("firmware", "u.firmware", Kind::Text, true),
+        field("recalls", "u.campaigns", Kind::Json, false),
+        field(
+            "open_tickets",
+            "COALESCE((SELECT o.value FROM json_each(p.a) o WHERE o.key = u.product || '/' || u.serial), 0)",
+            Kind::Int,
+            false,
+        ),
+    ],
+    filters: &[
+        narrow("product", "u.product", Takes::Codes, "products"),
+        narrow("serial", "u.serial", Takes::Texts, "serial numbers"),
+        narrow("status", "u.status", Takes::Words(unit_statuses), "where it is in its life"),
+    ],
+    order: (&["COALESCE(u.shipped_at, 0)"], Direction::Descending),
+    key: &["u.id"],
+};
+
+fn unit_statuses() -> Vec<(String, Sqlite)> {
+    let one = |s: &mw_contract::UnitStatus| (s.as_str().to_owned(), Sqlite::Text(s.as_str().to_owned()));
+    mw_contract::UnitStatus::ALL.iter().map(one).collect()
+}
+
+/// The line of every machine, as a JSON object by id in hexadecimal.
+///
+/// # Errors
+/// SQLite's.
+pub fn lines_of_machines(conn: &Connection) -> rusqlite::Result<String> {
+    conn.query_row("SELECT json_group_object(hex(e.id), e.line) FROM equipment e", [], |r| r.get(0))
+}
 
 fn instant(ms: Option<i64>) -> Option<Instant> {
     ms.map(Instant::clamped)

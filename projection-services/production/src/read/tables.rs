@@ -1,5 +1,5 @@
 //! The lists that are described by a [`Table`]: the queue of a cell (RM-03), the schedule (RM-06),
-//! shortages (RM-08), quality (RM-09) and the conflict inbox (RM-17).
+//! shortages (RM-08) and quality (RM-09).
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,12 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use serde_json::json;
 
+pub use mw_views::read::inbox::{INBOX, dismissed_elsewhere};
+pub(super) use mw_views::read::table::{LINE, PRODUCT, SITE, narrow, priorities};
+use mw_views::read::table::{numbers, words};
+
 use super::list::Direction;
-use super::table::{Narrow, Query, Table, Takes};
+use super::table::{Own, Query, Table, Takes};
 use super::{Sql, at_sites};
 use crate::columns::{Kind, field, hours};
 
@@ -40,30 +44,10 @@ macro_rules! time_text {
     };
 }
 
-pub(super) const fn narrow(name: &'static str, sql: &'static str, takes: Takes, about: &'static str) -> Narrow {
-    Narrow { name, about, sql, takes }
-}
-
-fn words(all: impl IntoIterator<Item = &'static str>) -> Vec<(String, Value)> {
-    all.into_iter().map(|w| (w.to_owned(), Value::Text(w.to_owned()))).collect()
-}
-
-fn numbers(to: u8) -> Vec<(String, Value)> {
-    (1..=to).map(|n| (n.to_string(), Value::Integer(i64::from(n)))).collect()
-}
-
-pub(super) fn priorities() -> Vec<(String, Value)> {
-    numbers(4)
-}
-
 pub(super) fn states() -> Vec<(String, Value)> {
     let one = |s: &WorkOrderState| (s.as_str().to_owned(), Value::Integer(i64::from(s.number())));
     WorkOrderState::ALL.iter().map(one).collect()
 }
-
-pub(super) const SITE: Takes = Takes::Reference(ReferenceKind::Site);
-pub(super) const LINE: Takes = Takes::Reference(ReferenceKind::Line);
-pub(super) const PRODUCT: Takes = Takes::Reference(ReferenceKind::Product);
 
 /// Ready and first in the queue of its cell is loaded (invariant I7). The state of the cell itself
 /// is not looked at.
@@ -108,7 +92,7 @@ pub static QUEUE: Table = Table {
     only: "o.open = 1 AND (o.cell = p.a OR (o.cell IS NULL AND o.line = p.b AND (o.cell_class IS NULL OR EXISTS (
         SELECT 1 FROM place c WHERE c.kind = 'cell' AND c.code = p.a AND c.class = o.cell_class))))",
     site: "w.site",
-    account: None,
+    own: Own::NONE,
     fields: &[
         field("work_order_id", "w.id", Kind::Uuid, false),
         field("number", "w.number", Kind::Text, false),
@@ -150,6 +134,13 @@ pub static QUEUE: Table = Table {
     key: &["o.seq", "o.op"],
 };
 
+/// The time zone of every site.
+pub fn zones(conn: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
+    conn.prepare_cached("SELECT code, COALESCE(zone, 'UTC') FROM place WHERE kind = 'site'")?
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect()
+}
+
 /// The line of a cell that the scope holds; `None` when there is no such cell for it.
 pub fn line_of_cell(conn: &Connection, scope: &Scope, cell: &str) -> rusqlite::Result<Option<Value>> {
     let mut sql = Sql::new("SELECT c.line FROM place c WHERE c.kind = 'cell' AND c.code = ?1");
@@ -176,7 +167,7 @@ pub static SCHEDULE: Table = Table {
     only: "w.state NOT IN (1, 8) AND ((o.planned_start < p.b AND o.planned_end > p.a)
         OR (o.started_at < p.b AND COALESCE(o.ended_at, w.ended_at, p.now) > p.a))",
     site: "w.site",
-    account: None,
+    own: Own::NONE,
     fields: &[
         field("work_order_id", "w.id", Kind::Uuid, false),
         field("number", "w.number", Kind::Text, false),
@@ -266,7 +257,7 @@ pub static SHORTAGES: Table = Table {
     from: "shortage s JOIN work_order w ON w.seq = s.seq",
     only: "1",
     site: "w.site",
-    account: None,
+    own: Own::NONE,
     fields: &[
         field("item", "s.item", Kind::Text, false),
         field("work_order_id", "w.id", Kind::Uuid, false),
@@ -327,7 +318,7 @@ pub static QUALITY: Table = Table {
     from: "quality q JOIN work_order w ON w.seq = q.seq",
     only: "1",
     site: "w.site",
-    account: None,
+    own: Own::NONE,
     fields: &[
         field("id", "q.item_id", Kind::Uuid, false),
         field("kind", "q.kind", Kind::Text, false),
@@ -365,66 +356,6 @@ pub static QUALITY: Table = Table {
     order: (&["q.rank", "q.opened_at"], Direction::Ascending),
     key: &["q.position"],
 };
-
-fn inbox_kinds() -> Vec<(String, Value)> {
-    words(crate::inbox::KINDS.iter().copied())
-}
-
-fn inbox_states() -> Vec<(String, Value)> {
-    words(crate::inbox::STATES.iter().copied())
-}
-
-/// What became of an item. Dismissals are production's; `a` brings them to other contexts.
-const INBOX_STATE: &str = "(CASE WHEN i.state = 'open' AND d.key IS NOT NULL THEN 'dismissed' ELSE i.state END)";
-
-/// The conflict inbox of one context (RM-17). `a` is a JSON object of dismissals by command id in
-/// hexadecimal; the item's id is that of the refused command.
-pub static INBOX: Table = Table {
-    name: "inbox",
-    from: "inbox i LEFT JOIN json_each(p.a) d ON d.key = hex(i.command_id)",
-    only: "1",
-    site: "i.site",
-    account: Some("i.account"),
-    fields: &[
-        field("id", "i.command_id", Kind::Uuid, false),
-        field("kind", "i.kind", Kind::Text, false),
-        field("state", INBOX_STATE, Kind::Text, false),
-        field("recorded_at", "i.recorded_at", Kind::Instant, false),
-        field("occurred_at", "i.occurred_at", Kind::Instant, false),
-        field("account", "i.account", Kind::Text, false),
-        field("device", "i.device", Kind::Text, true),
-        field("site", "i.site", Kind::Text, true),
-        field("context", "p.b", Kind::Text, false),
-        field("command_type", "i.command_type", Kind::Text, false),
-        field("aggregate_id", "i.aggregate_id", Kind::Uuid, true),
-        field("code", "i.code", Kind::Text, false),
-        field("message", "i.message", Kind::Text, false),
-        field("details", "i.details", Kind::Json, true),
-        field("settled_at", "COALESCE(i.settled_at, json_extract(d.value, '$.at'))", Kind::Instant, true),
-        field("settled_by", "COALESCE(i.settled_by, json_extract(d.value, '$.by'))", Kind::Text, true),
-        field("reason", "COALESCE(i.reason, json_extract(d.value, '$.reason'))", Kind::Text, true),
-        field("resolved_by", "i.resolved_by", Kind::Uuid, true),
-    ],
-    filters: &[
-        narrow("state", INBOX_STATE, Takes::Words(inbox_states), "what became of it; open unless given"),
-        narrow("kind", "i.kind", Takes::Words(inbox_kinds), "why it is here"),
-        narrow("site", "i.site", SITE, "sites"),
-        narrow("device", "i.device", Takes::Codes, "devices"),
-        narrow("user", "i.account", Takes::Codes, "accounts that sent the command"),
-    ],
-    order: (&["i.recorded_at"], Direction::Descending),
-    key: &["i.command_id", "i.account"],
-};
-
-/// Dismissals whose items are not production's, as the `a` of [`INBOX`].
-pub fn dismissed_elsewhere(conn: &Connection) -> rusqlite::Result<String> {
-    conn.query_row(
-        "SELECT json_group_object(hex(d.command_id), json_object('at', d.at, 'by', d.account, 'reason', d.reason))
-         FROM dismissal d WHERE NOT EXISTS (SELECT 1 FROM inbox i WHERE i.command_id = d.command_id)",
-        [],
-        |r| r.get(0),
-    )
-}
 
 /// The week that a moment lies in: Monday to Monday, in UTC.
 pub fn week_of(now: Instant) -> (Instant, Instant) {

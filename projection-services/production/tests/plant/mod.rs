@@ -309,7 +309,7 @@ impl Plant {
     }
 
     pub fn ask(&self, q: &Question) -> Vec<Item> {
-        kpis(&self.conn, &scope(&["plant-1"]), q, self.next).unwrap()
+        kpis(&self.conn, &scope(&["plant-1"]), q, &[], self.next).unwrap()
     }
 }
 

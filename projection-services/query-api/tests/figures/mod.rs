@@ -57,7 +57,7 @@ async fn figures_follow_from_commands() {
 
         let all = p.get("planner-1", &format!("/v1/kpis?{DAY}&group_by=cell")).items();
         let ids: std::collections::BTreeSet<&str> = all.iter().filter_map(|i| i["kpi"].as_str()).collect();
-        assert_eq!(ids.len(), 18);
+        assert_eq!(ids.len(), 34);
         let apt = all.iter().find(|i| i["kpi"] == "K-01" && i["group"] == "cell-1").unwrap();
         // One hour of 24: there is no shift calendar.
         assert_eq!((&apt["numerator"], &apt["denominator"]), (&json!("3600"), &json!("86400")));
@@ -127,6 +127,8 @@ async fn what_is_wrong_is_said_and_what_is_not_yours_is_not_there() {
         let other = p.get("planner-2", &format!("/v1/kpis?{DAY}&kpi=K-03")).items();
         assert_eq!((&other[0]["value"], &other[0]["denominator"]), (&json!(null), &json!("0")));
         assert_eq!(p.get("planner-2", &format!("/v1/pareto/scrap-reason?{DAY}")).items(), Vec::<Value>::new());
+        let refused = p.get("planner-1", &format!("/v1/pareto/stop-reason?{DAY}&customer=acme"));
+        assert_eq!(refused.problem(400), "bad-parameter");
         for who in ["customer-1", "cell-1"] {
             for path in ["/v1/kpis", "/v1/pareto/stop-reason"] {
                 p.get(who, &format!("{path}?{DAY}")).problem(403);

@@ -28,6 +28,10 @@ pub fn qty(s: &str) -> Qty {
     s.parse().unwrap()
 }
 
+pub fn entity_of(n: u128) -> EntityId {
+    EntityId(Uuid::from_u128(n))
+}
+
 /// One stream of history.
 pub struct Stream {
     pub id: AggregateId,
@@ -61,7 +65,8 @@ impl Stream {
         let mut head = head(account, self.site, "work-order.test", when);
         head.aggregate_id = Some(self.id);
         head.version = Version(self.version);
-        p.log.append(vec![NewCommit { head, events }]).unwrap();
+        let log = if kind.context() == Context::AfterService { &p.service_log } else { &p.log };
+        log.append(vec![NewCommit { head, events }]).unwrap();
     }
 }
 

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mw_after_service_views::{AfterServiceViews, ServiceFigureViews};
 use mw_contract::{AccountName, Context, Instant, Reply, ReplyStatus, Role, SiteId};
 use mw_log::{EventLog, LocalReader, MemoryLog, Vault};
 use mw_policy::Account;
 use mw_production::Production;
 use mw_production_views::{FigureViews, ProductionViews, TextOpener, TrailViews};
 use mw_projection::service::{Factory, Handle, service};
-use mw_query_api::{Api, ApiConfig, Identity, Models, TokenAnswer, TokenForm, TokenRefusal};
+use mw_query_api::{Api, ApiConfig, Identity, Models, Texts, TokenAnswer, TokenForm, TokenRefusal, Vaults};
 use mw_runtime::metrics::Metrics;
 use mw_runtime::{Accounts, BusinessClock, Clock, CommandService, Parts};
 use serde_json::{Value, json};
@@ -31,14 +32,20 @@ impl People {
             ("planner-2", Role::Planner, "plant-2"),
             ("operator-1", Role::Operator, "plant-1"),
             ("auditor-1", Role::Auditor, "plant-1"),
+            ("lead-1", Role::LineLead, "plant-1"),
+            ("dispatcher-1", Role::Dispatcher, "plant-1"),
+            ("dispatcher-2", Role::Dispatcher, "plant-2"),
+            ("technician-1", Role::Technician, "plant-1"),
             ("customer-1", Role::Customer, "plant-1"),
+            ("customer-2", Role::Customer, "plant-1"),
             ("cell-1", Role::Device, "plant-1"),
         ] {
             let account = Account {
                 name: name.parse().unwrap(),
                 roles: [role].into(),
                 sites: [site.parse::<SiteId>().unwrap()].into(),
-                customer_id: (role == Role::Customer).then(|| "acme".parse().unwrap()),
+                customer_id: (role == Role::Customer)
+                    .then(|| if name == "customer-1" { "acme" } else { "zeta" }.parse().unwrap()),
                 cell: (role == Role::Device).then(|| "cell-1".parse().unwrap()),
                 disabled: false,
                 service: false,
@@ -86,12 +93,23 @@ impl TextOpener for Opener {
     fn open(&self, s: &mw_contract::Sealed) -> Option<String> {
         self.0.open_text(s)
     }
+
+    fn is_erased(&self, s: &mw_contract::Sealed) -> bool {
+        self.0.is_erased(s)
+    }
 }
 
 pub struct Plant {
     pub dir: tempfile::TempDir,
     pub service: Arc<CommandService>,
     pub log: Arc<MemoryLog>,
+    pub vault: Arc<Vault>,
+    /// What after-service's command service would write.
+    pub service_log: Arc<MemoryLog>,
+    pub service_vault: Arc<Vault>,
+    pub after_service: Handle,
+    pub service_figures: Handle,
+    pub clock: Arc<BusinessClock>,
     pub production: Handle,
     pub figures: Handle,
     pub api: Api,
@@ -146,6 +164,14 @@ pub fn follow_figures(dir: &Path, log: &Arc<MemoryLog>) -> Handle {
     follow_with(dir, log, Arc::new(|| Box::new(FigureViews::new())))
 }
 
+pub fn follow_tickets(dir: &Path, log: &Arc<MemoryLog>) -> Handle {
+    follow_with(dir, log, Arc::new(|| Box::new(AfterServiceViews::new())))
+}
+
+pub fn follow_service_figures(dir: &Path, log: &Arc<MemoryLog>) -> Handle {
+    follow_with(dir, log, Arc::new(|| Box::new(ServiceFigureViews::new())))
+}
+
 fn follow_with(dir: &Path, log: &Arc<MemoryLog>, factory: Factory) -> Handle {
     let reader = Arc::new(LocalReader(log.clone() as Arc<dyn EventLog>));
     let (handle, s) = service(dir, factory, reader);
@@ -183,13 +209,11 @@ impl Plant {
             reader.clone(),
         );
         tokio::spawn(s.run(std::future::pending()));
-        let empty = Arc::new(LocalReader(Arc::new(MemoryLog::new(Context::AfterService)) as Arc<dyn EventLog>));
-        let (after_service, s) = mw_projection::service::service(
-            &views,
-            Arc::new(|| Box::new(TrailViews(Context::AfterService))),
-            empty.clone(),
-        );
-        tokio::spawn(s.run(std::future::pending()));
+        let service_log = Arc::new(MemoryLog::new(Context::AfterService));
+        let service_vault = Arc::new(Vault::open(&dir.path().join("service-vault")).unwrap());
+        let after_service = follow_tickets(&views, &service_log);
+        let service_figures = follow_service_figures(&views, &service_log);
+        let tickets = Arc::new(LocalReader(service_log.clone() as Arc<dyn EventLog>));
         let config = ApiConfig {
             addr: "127.0.0.1:0".parse().unwrap(),
             tls: tls(dir.path()),
@@ -200,10 +224,19 @@ impl Plant {
                     (Some(handle.clone()), Arc::new(LocalReader(log.clone() as Arc<dyn EventLog>)) as _)
                 }
                 Context::Identity => (Some(identity.clone()), reader.clone() as _),
-                Context::AfterService => (Some(after_service.clone()), empty.clone() as _),
+                Context::AfterService => {
+                    let handle = if name == ServiceFigureViews::NAME { &service_figures } else { &after_service };
+                    (Some(handle.clone()), tickets.clone() as _)
+                }
             }),
-            texts: mw_query_api::Texts::Here(Arc::new(Opener(vault))),
-            now: Arc::new(move || clock.now()),
+            texts: Vaults::new([
+                (Context::Production, Texts::Here(Arc::new(Opener(vault.clone())))),
+                (Context::AfterService, Texts::Here(Arc::new(Opener(service_vault.clone())))),
+            ]),
+            now: {
+                let clock = clock.clone();
+                Arc::new(move || clock.now())
+            },
             ready: Arc::new(|| Ok(())),
             metrics: Arc::new(|| "# EOF\n".to_owned()),
             counts: mw_query_api::Metrics::default(),
@@ -223,7 +256,21 @@ impl Plant {
             .timeout_global(Some(Duration::from_secs(30)))
             .build()
             .into();
-        let plant = Plant { dir, service, log, production, figures, api, agent };
+        let plant = Plant {
+            dir,
+            service,
+            log,
+            vault,
+            service_log,
+            service_vault,
+            after_service,
+            service_figures,
+            clock,
+            production,
+            figures,
+            api,
+            agent,
+        };
         assert!(identity.reached(mw_contract::CommitNumber(0)).await);
         for site in ["plant-1", "plant-2"] {
             plant.put("site", site, json!({"name": site, "time_zone": "Europe/Berlin"})).await;
@@ -273,11 +320,18 @@ impl Plant {
     pub async fn settled(&self) {
         assert!(self.production.reached(self.log.head().commit).await);
         assert!(self.figures.reached(self.log.head().commit).await);
+        assert!(self.after_service.reached(self.service_log.head().commit).await);
+        assert!(self.service_figures.reached(self.service_log.head().commit).await);
     }
 
     /// The position of the last event.
     pub fn log_position(&self) -> u64 {
         self.log.head().position.0
+    }
+
+    /// The same of after-service.
+    pub fn service_position(&self) -> u64 {
+        self.service_log.head().position.0
     }
 
     pub fn get_with(&self, account: &str, path: &str, headers: &[(&str, &str)]) -> Answer {

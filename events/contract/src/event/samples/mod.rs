@@ -402,6 +402,8 @@ pub fn all() -> Vec<Event> {
         AccountSecretRotatedV1 { account: code("a") }.into(),
         AccountDisabledV1 { account: code("a"), reason: Some(text("left the company")) }.into(),
         AccountEnabledV1 { account: code("a") }.into(),
+        SubjectErasedV1 { customer_id: Some(code("acme")), account: Some(code("a")), reason: Some(text("case 7")) }
+            .into(),
     ];
     all.extend(plant::all());
     all.extend(super::ticket::one_of_each());

@@ -1,6 +1,6 @@
 //! Pages of any list that is described by a [`Table`]: fields, filters, an order and the scope.
 //!
-//! A page continues behind the values of the last row of the one before it, as in [`super::list`].
+//! A page continues behind the values of the last row of the one before it, not behind a count.
 
 use mw_contract::{Date, Instant, ReferenceKind};
 use mw_policy::Scope;
@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::filter::BadValue;
-use super::list::{After, Direction, Format, heading_of, write_csv, write_json};
+use super::page::{After, Direction, Format, heading_of, write_csv, write_json};
 use super::{Sql, at_sites};
 use crate::columns::{Field, Kind};
 
@@ -23,8 +23,8 @@ pub struct Table {
     pub only: &'static str,
     /// The site of a row.
     pub site: &'static str,
-    /// Who sent or did it, for scopes that hold only one's own.
-    pub account: Option<&'static str>,
+    /// Whose it is, for scopes that hold only one's own.
+    pub own: Own,
     /// What is shown.
     pub fields: &'static [Field],
     /// What it can be narrowed by.
@@ -33,6 +33,39 @@ pub struct Table {
     pub order: (&'static [&'static str], Direction),
     /// What tells rows apart; never null.
     pub key: &'static [&'static str],
+}
+
+/// Whose a row is, as SQL expressions. A scope that asks for what a list does not have holds nothing
+/// of it.
+#[derive(Clone, Copy)]
+pub struct Own {
+    /// The account that sent or did it.
+    pub account: Option<&'static str>,
+    /// The customer that it belongs to.
+    pub customer: Option<&'static str>,
+    /// Whether it is of the plant itself and of no customer.
+    pub internal: Option<&'static str>,
+}
+
+impl Own {
+    /// Nobody's own.
+    pub const NONE: Own = Own { account: None, customer: None, internal: None };
+
+    /// Adds ` AND …` for a scope; `me` stands for who asks. A customer's own things count wherever
+    /// they are, so its sites are not looked at.
+    pub fn narrow(&self, sql: &mut Sql, scope: &Scope, me: &str) {
+        let none = || " AND 0".to_owned();
+        if scope.own_account_only {
+            sql.push(&self.account.map_or_else(none, |a| format!(" AND {a} = {me}")));
+        }
+        if let Some(c) = &scope.customer {
+            let place = sql.bind(c.as_str().to_owned());
+            sql.push(&self.customer.map_or_else(none, |own| format!(" AND {own} = {place}")));
+        }
+        if scope.internal_only {
+            sql.push(&self.internal.map_or_else(none, |i| format!(" AND {i}")));
+        }
+    }
 }
 
 /// A filter.
@@ -65,6 +98,8 @@ pub enum Takes {
     Day(&'static str),
     /// `true` or `false`: whether the expression holds.
     Flag,
+    /// Free text that stands somewhere in the expression, which is in small letters.
+    Contains,
 }
 
 /// A filter with its values, checked.
@@ -145,7 +180,7 @@ impl Narrow {
     /// What is wrong with them.
     pub fn read(&'static self, text: &str) -> Result<Narrowed, BadValue> {
         let bad = |message: String| BadValue { parameter: self.name.to_owned(), message, allowed: self.allowed() };
-        let single = matches!(self.takes, Takes::From | Takes::To | Takes::Day(_) | Takes::Flag);
+        let single = matches!(self.takes, Takes::From | Takes::To | Takes::Day(_) | Takes::Flag | Takes::Contains);
         let parts: Vec<&str> = if single { vec![text.trim()] } else { text.split(',').map(str::trim).collect() };
         let one = |s: &str| -> Result<Value, BadValue> {
             let unknown = || bad(format!("{s:?} is not one of its values"));
@@ -156,6 +191,8 @@ impl Narrow {
                     code.map(|c| Value::Text(c.to_string())).map_err(|_| bad(format!("{s:?} is not a code")))
                 }
                 Takes::Texts => Ok(Value::Text(s.to_owned())),
+                Takes::Contains if s.chars().count() > 100 => Err(bad("is longer than 100 characters".into())),
+                Takes::Contains => Ok(Value::Text(s.to_lowercase())),
                 Takes::From | Takes::To => match s.parse::<Instant>() {
                     Ok(t) => Ok(Value::Integer(t.millis())),
                     Err(e) => Err(bad(format!("{s:?} is {e}"))),
@@ -199,6 +236,10 @@ impl Narrowed {
             (Takes::To, Some(v)) => {
                 let place = sql.bind(v.clone());
                 sql.push(&format!("{} <= {place}", f.sql));
+            }
+            (Takes::Contains, Some(v)) => {
+                let place = sql.bind(v.clone());
+                sql.push(&format!("instr({}, {place}) > 0", f.sql));
             }
             (Takes::Flag, Some(v)) => {
                 let wanted = i64::from(matches!(v, Value::Integer(1)));
@@ -256,24 +297,24 @@ impl Table {
     }
 
     /// `… FROM … WHERE …` for what the scope holds and the filters leave, behind `SELECT columns`.
-    pub(crate) fn select(&self, conn: &Connection, scope: &Scope, q: &Query, columns: &str) -> rusqlite::Result<Sql> {
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn select(&self, conn: &Connection, scope: &Scope, q: &Query, columns: &str) -> rusqlite::Result<Sql> {
         let mut sql = Sql::new(format!("SELECT {columns} FROM ("));
         let (now, me) = (sql.bind(q.now.millis()), sql.bind(q.me.clone()));
         let (a, b) = (sql.bind(q.given.0.clone()), sql.bind(q.given.1.clone()));
         let (from, only) = (self.from, self.only);
         sql.push(&format!("SELECT {now} AS now, {me} AS me, {a} AS a, {b} AS b) p, {from} WHERE ({only})"));
-        at_sites(&mut sql, self.site, scope);
-        if scope.own_account_only {
-            match self.account {
-                Some(account) => sql.push(&format!(" AND {account} = p.me")),
-                None => sql.push(" AND 0"),
-            }
+        if scope.customer.is_none() {
+            at_sites(&mut sql, self.site, scope);
         }
+        self.own.narrow(&mut sql, scope, "p.me");
         for f in &q.filters {
             f.apply(conn, &mut sql, self.site)?;
         }
         // Expressions that the list of work orders has too.
-        sql.text = sql.text.replace(":now", "p.now");
+        sql.replace(":now", "p.now");
         Ok(sql)
     }
 
@@ -322,3 +363,30 @@ impl Table {
         Ok(page)
     }
 }
+
+/// One filter.
+pub const fn narrow(name: &'static str, sql: &'static str, takes: Takes, about: &'static str) -> Narrow {
+    Narrow { name, about, sql, takes }
+}
+
+/// Words that stand for themselves.
+pub fn words(all: impl IntoIterator<Item = &'static str>) -> Vec<(String, Value)> {
+    all.into_iter().map(|w| (w.to_owned(), Value::Text(w.to_owned()))).collect()
+}
+
+/// The numbers from 1.
+pub fn numbers(to: u8) -> Vec<(String, Value)> {
+    (1..=to).map(|n| (n.to_string(), Value::Integer(i64::from(n)))).collect()
+}
+
+/// Priorities, 1 is the most urgent.
+pub fn priorities() -> Vec<(String, Value)> {
+    numbers(4)
+}
+
+/// Known sites.
+pub const SITE: Takes = Takes::Reference(ReferenceKind::Site);
+/// Known lines.
+pub const LINE: Takes = Takes::Reference(ReferenceKind::Line);
+/// Known products.
+pub const PRODUCT: Takes = Takes::Reference(ReferenceKind::Product);

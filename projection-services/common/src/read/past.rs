@@ -1,7 +1,7 @@
 //! Where a stream stood at an earlier moment, and in which commits that is written.
 
 use mw_contract::{AggregateId, AggregateKind, Instant, Position, Version};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 /// A moment of history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,17 @@ pub fn standing(
         .map(|n| n.map(|n| n as u64))
         .collect::<rusqlite::Result<_>>()?;
     Ok(Some(Standing { version: Version(version as u64), position: Position(position as u64), commits }))
+}
+
+/// When what stands at a position, or last before it, was recorded.
+///
+/// # Errors
+/// SQLite's.
+pub fn recorded_at(conn: &Connection, position: Position) -> rusqlite::Result<Option<Instant>> {
+    conn.prepare_cached("SELECT recorded_at FROM trail WHERE position <= ?1 ORDER BY position DESC LIMIT 1")?
+        .query_row([i64::try_from(position.0).unwrap_or(i64::MAX)], |r| r.get(0))
+        .optional()
+        .map(|ms| ms.map(Instant::clamped))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Arithmetic of half-open intervals, in milliseconds since 1970.
 
 /// From one moment to just before another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Span {
     /// The first millisecond.
     pub from: i64,

@@ -1,6 +1,9 @@
 //! What an event says, in plain words, for a person who reads the audit trail. Codes and numbers
 //! only: sealed text is kept beside, sealed.
 
+mod plan;
+mod ticket;
+
 use std::fmt::Write;
 
 use mw_contract::event::parts::{ComponentV1, ReasonQtyV1};
@@ -147,6 +150,10 @@ pub fn words(event: &Event) -> String {
         Event::AccountSecretRotated(e) => format!("replaced the secret of {}", e.account),
         Event::AccountDisabled(e) => format!("disabled account {}", e.account),
         Event::AccountEnabled(e) => format!("enabled account {}", e.account),
+        Event::SubjectErased(e) => {
+            let subject = e.subject().map(|s| s.to_string()).unwrap_or_default();
+            format!("erased the personal data of {subject}")
+        }
         Event::WorkOrderSplit(e) => {
             let parts: Vec<String> = e.parts.iter().map(|p| p.qty.to_string()).collect();
             format!("split off {}, {} remain: {}", parts.join(" and "), e.remaining_qty, e.reason)
@@ -299,7 +306,11 @@ pub fn words(event: &Event) -> String {
             format!("{} counted at {}: {}, not {} ({})", e.item_id, e.location, e.on_hand, e.old_on_hand, e.reason)
         }
         Event::InboxItemDismissed(e) => format!("dismissed: {}", e.reason),
-        other => format!("{} happened", mw_contract::event::kebab(other.event_type().as_str())),
+        other => match ticket::words(other).or_else(|| plan::words(other)) {
+            Some(said) => said,
+            // Every event has a sentence above; a test goes through all of them.
+            None => format!("{} happened", mw_contract::event::kebab(other.event_type().as_str())),
+        },
     }
 }
 
@@ -338,6 +349,11 @@ pub fn clock(seconds: u64) -> String {
     format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
+/// The same of what may be overdrawn.
+fn signed_clock(seconds: i64) -> String {
+    format!("{}{}", if seconds < 0 { "-" } else { "" }, clock(seconds.unsigned_abs()))
+}
+
 /// The reason code that an event gives.
 pub fn reason(event: &Event) -> Option<String> {
     match event {
@@ -361,6 +377,7 @@ pub fn reason(event: &Event) -> Option<String> {
         Event::OperationPaused(e) => e.reason.as_ref().map(ToString::to_string),
         Event::ReferenceRetired(e) => e.reason.as_ref().map(ToString::to_string),
         Event::AccountDisabled(e) => e.reason.as_ref().map(ToString::to_string),
+        Event::SubjectErased(e) => e.reason.as_ref().map(ToString::to_string),
         Event::WorkOrderSplit(e) => Some(e.reason.to_string()),
         Event::UnitGenealogyAmended(e) => Some(e.reason.to_string()),
         Event::MaterialReturned(e) => Some(e.reason.to_string()),
@@ -379,7 +396,7 @@ pub fn reason(event: &Event) -> Option<String> {
         Event::UnitRegistered(e) => e.incomplete_reason.as_ref().map(ToString::to_string),
         Event::NonconformanceRaised(e) => Some(e.defect_code.to_string()),
         Event::NonconformanceDispositioned(e) => Some(e.cause_code.to_string()),
-        _ => None,
+        other => ticket::reason(other).or_else(|| plan::reason(other)),
     }
 }
 
@@ -392,9 +409,6 @@ pub fn changes(event: &Event) -> Vec<Change> {
 }
 
 fn named(event: &Event) -> Vec<Change> {
-    fn one(field: &str, old: Option<impl ToString>, new: Option<impl ToString>) -> Change {
-        (field.to_owned(), old.map(|v| v.to_string()), new.map(|v| v.to_string()))
-    }
     match event {
         Event::WorkOrderAmended(e) => e.changed.iter().map(|(f, c)| one(f, c.old.as_ref(), c.new.as_ref())).collect(),
         Event::OperationReportCorrected(e) => {
@@ -418,8 +432,13 @@ fn named(event: &Event) -> Vec<Change> {
         Event::UnitStatusChanged(e) => vec![one("status", Some(e.old), Some(e.new))],
         Event::UnitTransferred(e) => vec![one("customer", e.old_customer.as_ref(), Some(&e.new_customer))],
         Event::StockAdjusted(e) => vec![one("on_hand", Some(e.old_on_hand), Some(e.on_hand))],
-        _ => Vec::new(),
+        other => ticket::changes(other),
     }
+}
+
+/// A changed field.
+fn one(field: &str, old: Option<impl ToString>, new: Option<impl ToString>) -> Change {
+    (field.to_owned(), old.map(|v| v.to_string()), new.map(|v| v.to_string()))
 }
 
 /// The one free text that an event carries for a reader: its note.
@@ -469,7 +488,7 @@ pub fn note(event: &Event) -> Option<&Sealed> {
         Event::NonconformanceClosed(e) => Some(&e.verification),
         Event::AlarmRaised(e) => e.text.as_ref(),
         Event::UnitAlarmRaised(e) => e.text.as_ref(),
-        _ => None,
+        other => ticket::note(other).or_else(|| plan::note(other)),
     }
 }
 
@@ -500,6 +519,7 @@ mod tests {
         for e in mw_contract::event::samples::all() {
             let w = words(&e);
             assert!(w.contains(' ') && !w.ends_with('.') && !w.contains(e.event_type().as_str()), "{w}");
+            assert!(!w.ends_with(" happened"), "{w}");
         }
     }
 

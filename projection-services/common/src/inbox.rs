@@ -25,11 +25,15 @@ const REPORTS: &[&str] = &[
     "work-order.register-unit",
     "work-order.record-consumption",
     "work-order.record-inspection",
+    "ticket.log-work",
+    "ticket.consume-parts",
+    "ticket.pause-work",
+    "ticket.record-reading",
 ];
 
 /// Makes the tables. A dismissal is kept apart too: it is production's, and the item may be of
 /// another context.
-pub(crate) fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
+pub fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(
         "CREATE TABLE inbox (
             command_id BLOB NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL, commit_number INTEGER NOT NULL,
@@ -45,12 +49,13 @@ pub(crate) fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Makes what queries need.
-pub(crate) fn create_indexes(conn: &Connection) -> rusqlite::Result<()> {
+pub fn create_indexes(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch("CREATE INDEX inbox_state ON inbox (state, recorded_at, command_id)")
 }
 
-/// Writes what a commit means for the inbox. `ended` tells when a completed or closed order ended.
-pub(crate) fn commit(
+/// Writes what a commit means for the inbox. `ended` tells when a completed or closed order,
+/// or a closed ticket, ended.
+pub fn commit(
     tx: &Connection,
     commit: &StoredCommit,
     events: &[Event],

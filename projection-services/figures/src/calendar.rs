@@ -5,17 +5,20 @@ use std::collections::BTreeMap;
 use jiff::ToSpan;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
+use mw_contract::reference::catalogues::TEAM;
 use mw_contract::reference::{Document, ShiftCalendar, Site};
 use mw_contract::{LineId, ReferenceKind, SiteId};
 use rusqlite::Connection;
 
-use super::fact::{Version, documents};
-use super::spans::{Span, millis, minus, union};
+use crate::documents::{Version, documents};
+use crate::spans::{Span, millis, minus, union};
 
 /// What of reference data figures need, every version of it.
+#[derive(Default)]
 pub struct Documents {
     sites: BTreeMap<String, Vec<Version>>,
     shifts: Vec<Vec<(Version, ShiftCalendar)>>,
+    teams: Vec<Version>,
 }
 
 /// A stretch of time that a figure is asked for, and what it is called.
@@ -91,10 +94,24 @@ impl Documents {
             };
             shifts.push(versions.into_iter().filter_map(one).collect());
         }
-        Ok(Documents { sites: documents(conn, ReferenceKind::Site)?.into_iter().collect(), shifts })
+        let catalogues = documents(conn, ReferenceKind::Catalogue)?;
+        let teams = catalogues.into_iter().find(|(code, _)| code == TEAM).map(|(_, v)| v).unwrap_or_default();
+        Ok(Documents { sites: documents(conn, ReferenceKind::Site)?.into_iter().collect(), shifts, teams })
     }
 
-    fn site(&self, site: Option<&SiteId>, known: i64) -> Option<Site> {
+    /// The hours that each team can work in a week, by the catalogue of teams known at a recorded time.
+    pub fn weekly_hours(&self, known: i64) -> BTreeMap<String, u16> {
+        let newest = in_force(&self.teams, |v| v, known, i64::MAX);
+        let entries = match newest.and_then(|v| Document::stored(ReferenceKind::Catalogue, &v.doc)) {
+            Some(Document::Catalogue(c)) => c.entries,
+            _ => Vec::new(),
+        };
+        let active = entries.into_iter().filter(|e| e.active);
+        active.filter_map(|e| Some((e.code.as_str().to_owned(), e.weekly_hours?))).collect()
+    }
+
+    /// A site as it is known at a recorded time.
+    pub fn site(&self, site: Option<&SiteId>, known: i64) -> Option<Site> {
         let versions = self.sites.get(site?.as_str())?;
         let newest = in_force(versions, |v| v, known, i64::MAX)?;
         match Document::stored(ReferenceKind::Site, &newest.doc) {
@@ -273,7 +290,7 @@ mod tests {
             vec![(version(0, s), c)]
         });
         let site = version(0, r#"{"time_zone":"Europe/Berlin"}"#);
-        Documents { sites: [("plant-1".to_owned(), vec![site])].into(), shifts: calendars.collect() }
+        Documents { sites: [("plant-1".to_owned(), vec![site])].into(), shifts: calendars.collect(), teams: vec![] }
     }
 
     fn site() -> SiteId {
@@ -316,7 +333,7 @@ mod tests {
         assert_eq!(shifts[0].label.as_deref(), Some("2026-03-28 night"));
         assert_eq!(shifts[0].span.millis(), 7 * 3_600_000);
         let busy = d.working(Some(&site()), None, i64::MAX, span);
-        assert_eq!(super::super::spans::millis(&busy), 6 * 3_600_000 + 1_800_000);
+        assert_eq!(crate::spans::millis(&busy), 6 * 3_600_000 + 1_800_000);
         // A line of another site has no calendar: all of the span.
         let other = SiteId::new("plant-2").unwrap();
         assert_eq!(d.working(Some(&other), None, i64::MAX, span), [span]);
