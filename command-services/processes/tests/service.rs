@@ -51,6 +51,7 @@ fn pm_4_warns_at_its_shares_breaches_when_due_and_escalates_at_once_at_half_and_
     {
         let row = step(&mut l, before, time, "ticket.raise-sla-warning");
         assert_eq!((&row.payload["pct"], &row.payload["cycle"]), (&pct.into(), &1.into()));
+        assert_eq!(row.occurred_at, Some(at(time).to_string()));
         let warned = changed!(SlaWarningRaised, |e| {
             (e.clock, e.pct) = (SlaClock::Resolution, pct);
         });
@@ -256,7 +257,8 @@ fn pm_5_use_that_will_reach_the_limit_within_the_lead_opens_ahead() {
     let row = l.only();
     let (ticket, event) = opened(&row, "TK-2026-000001");
     l.accept(&row, &[(ticket, event)]);
-    assert_eq!(l.only().payload["cause"], "forecast");
+    let due = l.only();
+    assert_eq!((&due.payload["cause"], &due.payload["due_on"]), (&"forecast".into(), &"2026-03-22".into()));
     l.is_the_same_in_every_order();
 }
 

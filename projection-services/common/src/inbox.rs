@@ -122,21 +122,46 @@ fn kind(
     Ok(offline.then_some("offline"))
 }
 
-/// What a process manager reckons with, and has nobody look at.
+/// What the ticket and its plan have answered by going on before the command came.
+const OVERTAKEN: &[&str] = &[
+    "ticket.hold",
+    "ticket.resume",
+    "ticket.reopen",
+    "ticket.cancel",
+    "ticket.close",
+    "ticket.pause-work",
+    "ticket.expire-quote",
+    "ticket.raise-sla-warning",
+    "ticket.breach-sla",
+    "ticket.escalate",
+    "maintenance-plan.mark-due",
+    "maintenance-plan.mark-done",
+    // What was made already goes to stock.
+    "work-order.cancel",
+];
+
+/// What a process manager reckons with, and has nobody look at. A recall that it proposes is refused for
+/// people to see, and is none of these.
 fn is_an_answer(command_type: &str, code: ErrorCode) -> bool {
+    let overtaken = OVERTAKEN.contains(&command_type);
     match code {
         // Too little stock is an answer, and a stale version is tried again by itself.
         ErrorCode::InsufficientStock | ErrorCode::VersionConflict => true,
         // Somebody issued what it was about to ask for: it asks for the rest.
-        ErrorCode::GuardFailed => command_type == "work-order.request-material",
-        // What was to be let go is gone, and an order that has ended needs no material.
-        ErrorCode::NotFound | ErrorCode::InvalidState => matches!(
-            command_type,
-            "work-order.release-reservation"
-                | "stock.release-reservation"
-                | "work-order.request-material"
-                | "work-order.confirm-reservation"
-        ),
+        ErrorCode::GuardFailed => overtaken || command_type == "work-order.request-material",
+        // What was to be let go is gone, and an order or ticket that has ended needs nothing.
+        ErrorCode::NotFound | ErrorCode::InvalidState => {
+            let gone = matches!(
+                command_type,
+                "work-order.release-reservation"
+                    | "stock.release-reservation"
+                    | "work-order.request-material"
+                    | "work-order.confirm-reservation"
+                    | "stock.reserve"
+            );
+            gone || overtaken || (command_type == "ticket.confirm-parts" && code == ErrorCode::InvalidState)
+        }
+        ErrorCode::AlreadyExists => matches!(command_type, "ticket.link" | "work-order.link"),
         _ => false,
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::manager::{Cx, Ended, Fired, Manager, Send, Wish, derived};
-use crate::{outbox, tickets, timers};
+use crate::{outbox, tickets, timers, units};
 
 /// The manager.
 pub struct Plans;
@@ -132,37 +132,54 @@ fn percent(p: Percent) -> Decimal {
     p.to_string().parse::<Number>().map_or(Decimal::ZERO, Number::decimal)
 }
 
+/// What makes a plan due, and the day where that is one.
+#[derive(Clone, Copy)]
+enum Why {
+    Calendar,
+    Counter,
+    /// On that day, by the use so far.
+    Forecast(Date),
+}
+
 /// What makes a plan due, if it is.
-fn cause(tx: &Connection, p: &Plan, now: Instant) -> rusqlite::Result<Option<&'static str>> {
+fn why(tx: &Connection, p: &Plan, now: Instant) -> rusqlite::Result<Option<Why>> {
     let lead_days = p.lead.days.unwrap_or(0);
     let by_calendar = p
         .next_due
         .filter(|_| p.has_calendar)
         .is_some_and(|d| d.days_since(now.date_in(&p.zone)) <= i32::from(lead_days));
-    let mut by_use = None;
-    if let Some(c) = &p.counter {
-        let next = p.next_counter.unwrap_or(p.base + c.every.decimal());
-        let tolerance = c.every.decimal() * percent(c.tolerance_pct) / Decimal::ONE_HUNDRED;
-        let early = p.lead.counter.map_or(tolerance, |l| l.decimal().max(tolerance));
-        if let Some(value) = value_at(tx, &p.target, c.name.as_str(), now)? {
-            if value >= next - early {
-                by_use = Some("counter");
-            } else if lead_days > 0
-                && let Some(rate) = use_a_day(tx, &p.target, c.name.as_str())?.filter(|r| *r > Decimal::ZERO)
-                && (next - value) / rate <= Decimal::from(lead_days)
-            {
-                by_use = Some("forecast");
-            }
-        }
-    }
+    let by_use = match &p.counter {
+        Some(c) => by_use(tx, p, c, now)?,
+        None => None,
+    };
     let both = p.mode == PlanMode::Both && p.has_calendar && p.counter.is_some();
     Ok(match (by_calendar, by_use) {
-        (true, Some(_)) if both => Some("calendar"),
+        (true, Some(Why::Counter)) if both => Some(Why::Calendar),
+        (true, forecast) if both => forecast,
         _ if both => None,
-        (_, Some(cause)) => Some(cause),
-        (true, None) => Some("calendar"),
+        (_, Some(why)) => Some(why),
+        (true, None) => Some(Why::Calendar),
         (false, None) => None,
     })
+}
+
+fn by_use(tx: &Connection, p: &Plan, c: &CounterTriggerV1, now: Instant) -> rusqlite::Result<Option<Why>> {
+    let next = p.next_counter.unwrap_or(p.base + c.every.decimal());
+    let tolerance = c.every.decimal() * percent(c.tolerance_pct) / Decimal::ONE_HUNDRED;
+    let early = p.lead.counter.map_or(tolerance, |l| l.decimal().max(tolerance));
+    let Some(value) = value_at(tx, &p.target, c.name.as_str(), now)? else { return Ok(None) };
+    if value >= next - early {
+        return Ok(Some(Why::Counter));
+    }
+    let Some(lead) = p.lead.days.filter(|d| *d > 0) else { return Ok(None) };
+    let Some(rate) = use_a_day(tx, &p.target, c.name.as_str())?.filter(|r| *r > Decimal::ZERO) else {
+        return Ok(None);
+    };
+    let days = ((next - value) / rate).ceil();
+    Ok((days <= Decimal::from(lead)).then(|| {
+        let days: i64 = days.to_string().parse().unwrap_or(0);
+        Why::Forecast(now.plus_millis(days * DAY).date_in(&p.zone))
+    }))
 }
 
 /// Says whether a plan wants its ticket now.
@@ -172,13 +189,17 @@ fn decide(tx: &Connection, id: AggregateId, now: Instant) -> rusqlite::Result<()
     let is_open = tickets::of_plan(tx, id)?.iter().any(|t| !t.is_over() && t.state != TicketState::Resolved);
     let Some(round) = p.round.filter(|_| p.active && !is_open) else { return outbox::want(tx, NAME, &key, &[]) };
     let opened = outbox::outcome(tx, &outbox::id(NAME, round, "open"))?.is_some();
-    if opened || now < p.not_before || cause(tx, &p, now)?.is_none() {
+    if opened || now < p.not_before || why(tx, &p, now)?.is_none() {
         return outbox::want(tx, NAME, &key, &[]);
     }
-    outbox::want(tx, NAME, &key, &[open(&p, round)])
+    let owner = match p.target.strip_prefix("unit/").map(str::parse) {
+        Some(Ok(unit)) => units::unit(tx, unit)?.and_then(|u| u.customer),
+        _ => None,
+    };
+    outbox::want(tx, NAME, &key, &[open(&p, round, owner)])
 }
 
-fn open(p: &Plan, round: Uuid) -> Wish {
+fn open(p: &Plan, round: Uuid, owner: Option<String>) -> Wish {
     let part = |x: &mw_contract::event::ticket_parts::PlanPartV1| format!("{} {} {}", x.qty, x.uom.as_str(), x.item_id);
     let parts: Vec<String> = p.template.parts.iter().map(part).collect();
     let mut payload = p.place.clone();
@@ -186,7 +207,7 @@ fn open(p: &Plan, round: Uuid) -> Wish {
     payload["channel"] = json!("plan");
     payload["title"] = json!(p.template.title);
     payload["description"] = if parts.is_empty() { Value::Null } else { json!(format!("Parts: {}", parts.join(", "))) };
-    payload["customer_id"] = json!(p.template.customer_id);
+    payload["customer_id"] = p.template.customer_id.as_ref().map_or(json!(owner), |c| json!(c));
     payload["plan_id"] = json!(p.id);
     payload["checklist"] = json!(p.template.checklist);
     payload["estimated_effort"] = json!(p.template.estimated_effort);
@@ -354,9 +375,15 @@ fn of_ticket(cx: &Cx<'_>, event: &Event) -> rusqlite::Result<()> {
     match event {
         Event::TicketOpened(_) => {
             let next = p.counter.as_ref().map(|c| p.next_counter.unwrap_or(p.base + c.every.decimal()));
+            let otherwise = if p.has_calendar { Why::Calendar } else { Why::Counter };
+            let (cause, due_on) = match why(tx, &p, now)?.unwrap_or(otherwise) {
+                Why::Calendar => ("calendar", p.next_due),
+                Why::Counter => ("counter", None),
+                Why::Forecast(day) => ("forecast", Some(day)),
+            };
             let payload = json!({
-                "cause": cause(tx, &p, now)?.unwrap_or(if p.has_calendar { "calendar" } else { "counter" }),
-                "due_on": p.next_due,
+                "cause": cause,
+                "due_on": due_on,
                 "due_counter": next.and_then(Number::new),
                 "counter_value": counter(now)?,
                 "ticket_id": t.id,

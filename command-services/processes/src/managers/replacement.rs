@@ -1,6 +1,7 @@
 //! PM-2: a ticket that asks for another unit gets one from stock, or an order that makes it; the ticket
 //! waits for it and goes on when it is there.
 
+use mw_contract::reference::catalogues;
 use mw_contract::{
     AggregateId, AggregateKind, CommandType, Context, ErrorCode, Event, Instant, OriginKind, Qty, ReplacementMode,
     SiteId, TicketState, Tracking, UnitResult,
@@ -9,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::alarms::settings;
+use super::alarms::{entry, settings};
 use super::days;
 use crate::facts::{self, Order};
 use crate::manager::{Cx, Ended, Fired, Manager, Wish, derived};
@@ -25,7 +26,8 @@ const TABLES: &str = "
 CREATE TABLE replacement (
     id TEXT PRIMARY KEY, ticket TEXT NOT NULL, product TEXT NOT NULL, qty TEXT NOT NULL, uom TEXT NOT NULL,
     needed_by INTEGER NOT NULL, mode TEXT NOT NULL, customer TEXT, priority INTEGER, event TEXT NOT NULL,
-    work_order TEXT NOT NULL, state TEXT NOT NULL, linked INTEGER NOT NULL, ready_by TEXT, serials TEXT
+    work_order TEXT NOT NULL, state TEXT NOT NULL, linked INTEGER NOT NULL, ready_by TEXT, serials TEXT,
+    asked_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX replacement_ticket ON replacement (ticket);
 CREATE INDEX replacement_order ON replacement (work_order);
@@ -52,6 +54,7 @@ struct Request {
     state: String,
     linked: bool,
     ready_by: Option<Uuid>,
+    asked_at: Instant,
 }
 
 /// An order that a ticket asked for.
@@ -86,12 +89,13 @@ fn request(tx: &Connection, id: &str) -> rusqlite::Result<Option<Request>> {
             state: text(10)?,
             linked: r.get(11)?,
             ready_by: r.get::<_, Option<String>>(12)?.and_then(|e| e.parse().ok()),
+            asked_at: Instant::clamped(r.get(13)?),
         }))
     };
     let found = tx
         .prepare_cached(
             "SELECT ticket, product, qty, uom, needed_by, mode, customer, priority, event, work_order, state, linked,
-                ready_by FROM replacement WHERE id = ?1",
+                ready_by, asked_at FROM replacement WHERE id = ?1",
         )?
         .query_row([id], read)
         .optional()?;
@@ -305,11 +309,12 @@ fn of_order(tx: &Connection, r: &Request, t: &Ticket, o: &Order, wishes: &mut Ve
 fn late(r: &Request, t: &Ticket, known: &TicketOrder) -> Vec<Wish> {
     let Some(event) = known.due_event.filter(|_| known.due > r.needed_by) else { return Vec::new() };
     let text = format!("Order {} is due at {}; it is needed by {}.", known.number, known.due, r.needed_by);
-    let payload = json!({"level": t.level.saturating_add(1).clamp(1, 3), "reason": text});
-    vec![
-        t.comment(NAME, event, &format!("late:{}", r.id), &text),
-        t.wish(event, &format!("escalate:{}", r.id), CommandType::TicketEscalate, payload),
-    ]
+    let mut wishes = vec![t.comment(NAME, event, &format!("late:{}", r.id), &text)];
+    if t.level < 3 {
+        let payload = json!({"level": t.level + 1, "reason": text});
+        wishes.push(t.wish(event, &format!("escalate:{}", r.id), CommandType::TicketEscalate, payload));
+    }
+    wishes
 }
 
 fn hold(tx: &Connection, r: &Request, t: &Ticket) -> rusqlite::Result<Option<Wish>> {
@@ -324,7 +329,10 @@ fn hold(tx: &Connection, r: &Request, t: &Ticket) -> rusqlite::Result<Option<Wis
     let wanted = at_work
         && outbox::answer(tx, r.event, CommandType::TicketHold)?.is_none()
         && settings(tx, &t.site)?.replacement_holds;
-    let payload = json!({"reason": "waiting_parts", "expected_until": r.needed_by});
+    // No longer than the catalogue lets it wait.
+    let most = entry(tx, catalogues::TICKET_HOLD, "waiting_parts")?.and_then(|e| e.max_days);
+    let latest = most.map_or(r.needed_by, |days| r.asked_at.plus_millis(i64::from(days) * 24 * 3_600_000));
+    let payload = json!({"reason": "waiting_parts", "expected_until": r.needed_by.min(latest)});
     Ok(wanted.then(|| t.wish(r.event, "hold", CommandType::TicketHold, payload)))
 }
 
@@ -359,7 +367,7 @@ impl Manager for Replacement {
                 let order = derived(&format!("{NAME}:{}:order", cx.id()));
                 tx.prepare_cached(
                     "INSERT OR IGNORE INTO replacement
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'open', 0, NULL, NULL)",
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'open', 0, NULL, NULL, ?12)",
                 )?
                 .execute(params![
                     e.request_id.to_string(),
@@ -372,7 +380,8 @@ impl Manager for Replacement {
                     e.customer_id.as_ref().map(|c| c.as_str()),
                     e.priority,
                     cx.id().to_string(),
-                    order.to_string()
+                    order.to_string(),
+                    cx.at().millis()
                 ])?;
             }
             Event::ReplacementOrderLinked(e) => {

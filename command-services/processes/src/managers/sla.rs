@@ -17,6 +17,8 @@ use crate::{outbox, timers};
 pub struct Sla;
 
 const NAME: &str = "sla";
+/// The longest that the time of a command lies back.
+const OLDEST: i64 = 30 * 24 * 3_600_000;
 
 const TABLES: &str = "
 CREATE TABLE clock (
@@ -224,7 +226,10 @@ impl Manager for Sla {
                 _ => return Ok(()),
             },
         };
-        outbox::push(f.tx, NAME, &wish.send())
+        let mut send = wish.send();
+        // The decider's clock may be a moment behind this one; how far anything is backdated has its limit.
+        send.occurred_at = Some(f.timer.due.max(f.now.plus_millis(-OLDEST)));
+        outbox::push(f.tx, NAME, &send)
     }
 
     fn ended(&self, e: &Ended<'_>) -> rusqlite::Result<bool> {
