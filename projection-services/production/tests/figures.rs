@@ -1,6 +1,7 @@
 //! KPIs computed by hand: golden numbers, groups, revisions, and a comparison with the same figures
 //! counted second by second.
 
+mod beside;
 mod plant;
 
 use std::collections::BTreeSet;
@@ -432,7 +433,6 @@ fn rm_18_stops_by_hours_and_pieces_by_reason() {
     assert_eq!(scrap[0].percent, "81.82");
     assert_eq!(scrap.iter().map(|i| i.vital).collect::<Vec<_>>(), [true, false]);
     assert_eq!(pareto_of(&p, pareto::Kind::ReworkReason)[0].quantity.as_deref(), Some("6"));
-    assert!(pareto_of(&p, pareto::Kind::Fault).is_empty());
 }
 
 fn rows(conn: &rusqlite::Connection) -> Vec<String> {
