@@ -12,6 +12,7 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 COPY Cargo.toml Cargo.lock ./
 COPY events/contract/Cargo.toml events/contract/
 COPY events/log/Cargo.toml events/log/
+COPY events/calendar/Cargo.toml events/calendar/
 COPY identity/policy/Cargo.toml identity/policy/
 COPY identity/service/Cargo.toml identity/service/
 COPY broker/Cargo.toml broker/
@@ -21,7 +22,10 @@ COPY command-services/after-service/Cargo.toml command-services/after-service/
 COPY command-services/devices/Cargo.toml command-services/devices/
 COPY command-services/processes/Cargo.toml command-services/processes/
 COPY projection-services/runtime/Cargo.toml projection-services/runtime/
+COPY projection-services/figures/Cargo.toml projection-services/figures/
+COPY projection-services/common/Cargo.toml projection-services/common/
 COPY projection-services/production/Cargo.toml projection-services/production/
+COPY projection-services/after-service/Cargo.toml projection-services/after-service/
 COPY projection-services/query-api/Cargo.toml projection-services/query-api/
 COPY millwright/Cargo.toml millwright/
 COPY tests/Cargo.toml tests/

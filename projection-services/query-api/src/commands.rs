@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, RawQuery, State as Ax};
 use axum::response::Response;
-use mw_contract::CommandId;
+use mw_contract::{CommandId, Context};
 use mw_policy::Route;
 use mw_production_views::read::outcome::outcome;
 
@@ -22,7 +22,11 @@ pub async fn show(
     let params = Params::read(query.as_deref(), &["min_position"])?;
     let scope = caller.scope(Route::Commands)?;
     let id = CommandId(text.parse().map_err(|_| Problem::not_found(format!("{text:?} is no id of a command")))?);
-    state.models.production.reach(params.min_position(mw_contract::Context::Production)?).await?;
+    // A plain position is production's, as everywhere; others are named.
+    let named = params.text("min_position").is_some_and(|p| p.contains(':'));
+    for (context, model) in state.models.all().filter(|(c, _)| named || *c == Context::Production) {
+        model.reach(params.min_position(context)?).await?;
+    }
     // A command is of one context, and its id does not say which.
     for (_, model) in state.models.all() {
         let (scope, me) = (scope.clone(), caller.0.name.to_string());

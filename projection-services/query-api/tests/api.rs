@@ -22,6 +22,7 @@ macro_rules! asking {
 mod figures;
 mod joint;
 mod orders;
+mod tickets;
 mod units;
 
 #[tokio::test(flavor = "multi_thread")]

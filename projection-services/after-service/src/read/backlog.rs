@@ -97,7 +97,9 @@ pub fn backlog(conn: &Connection, scope: &Scope, q: &Query) -> rusqlite::Result<
         }
         Ok(())
     })?;
-    let of = |name: &str, part: Vec<(Value, Sum)>| -> Value {
+    let of = |name: &str, mut part: Vec<(Value, Sum)>| -> Value {
+        // What has no team or line stands behind those that have.
+        part.sort_by_key(|(n, _)| (n.is_null(), n.as_str().map(str::to_owned)));
         part.into_iter().map(|(n, s)| s.shown(json!({name: n}))).collect()
     };
     let shown = |(bucket, (total, [state, team, line])): (&&str, (Sum, Parts))| {

@@ -7,10 +7,12 @@ use mw_views::read::table::{SITE, Table, Takes, narrow, priorities};
 use super::OWN;
 use super::lists::{BY_REMAINING, FROM, states};
 
-/// Earlier tickets of the same unit or machine, the last ones first.
+/// Earlier tickets of the same unit or machine, the last ones first: those of the same site, and of customers
+/// only where this one is of one, so that no scope shows more through it.
 const HISTORY: &str = "(SELECT json_group_array(json_object('number', h.number, 'title', h.title, 'state', h.state,
     'symptom', h.symptom, 'resolution', h.resolution, 'opened_at', strftime('%Y-%m-%dT%H:%M:%fZ', h.opened_at / 1000.0,
-    'unixepoch'))) FROM (SELECT * FROM ticket x WHERE x.seq <> t.seq AND ((x.serial = t.serial
+    'unixepoch'))) FROM (SELECT * FROM ticket x WHERE x.seq <> t.seq AND x.site = t.site
+        AND (x.customer IS NULL) = (t.customer IS NULL) AND ((x.serial = t.serial
         AND x.product IS t.product) OR x.equipment = t.equipment) ORDER BY x.opened_at DESC LIMIT 10) h)";
 
 const PARTS: &str = "(SELECT d.doc ->> '$.parts_requests' FROM ticket_doc d WHERE d.seq = t.seq)";

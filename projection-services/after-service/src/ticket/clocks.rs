@@ -224,3 +224,103 @@ impl Clock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mw_contract::event::samples::Sample;
+    use mw_contract::event::ticket::*;
+    use mw_contract::{Position, Version};
+
+    fn at(s: &str) -> Instant {
+        format!("2026-03-{s}Z").parse().unwrap()
+    }
+
+    fn meta(t: &str) -> Meta {
+        Meta {
+            position: Position(1),
+            version: Version(1),
+            occurred_at: at(t),
+            recorded_at: at(t),
+            by: "dispatcher-1".parse().unwrap(),
+            role: None,
+            calendar: Some(1),
+        }
+    }
+
+    /// Golden scenario 2: 8 h from Monday 09:00 in UTC, due at 17:00.
+    fn started() -> Sla {
+        let clock =
+            |clock, due: &str| ClockV1 { clock, target: Seconds(28800), remaining_s: 28800, due: Some(at(due)) };
+        let mut s = Sla::default();
+        let clocks = vec![clock(SlaClock::Resolution, "02T17:00:00"), clock(SlaClock::FirstResponse, "02T11:00:00")];
+        let e = SlaStartedV1 { cycle: 1, policy: Sample::sample(), priority: None, clocks };
+        s.apply(&e.into(), 1, &meta("02T09:00:00"));
+        s
+    }
+
+    fn resolved() -> Event {
+        TicketResolvedV1::sample().into()
+    }
+
+    #[test]
+    fn sla_golden_2_a_paused_clock_keeps_what_is_left_and_goes_on_with_it() {
+        let mut s = started();
+        assert_eq!(s.least(1).map(|c| c.clock), Some(SlaClock::FirstResponse));
+        let clock = SlaClock::Resolution;
+        let pause = SlaPausedV1 { clock, cause: SlaPauseCause::Hold, remaining_s: 3600 };
+        s.apply(&pause.into(), 1, &meta("02T16:00:00"));
+        let c = s.clocks[0].clone();
+        assert_eq!((c.state, c.due, c.remaining_s), (ClockState::Paused, None, 3600));
+        let resume = SlaResumedV1 { clock, remaining_s: 3600, due: at("03T11:00:00") };
+        s.apply(&resume.into(), 1, &meta("03T10:00:00"));
+        let c = s.clocks[0].clone();
+        assert_eq!((c.state, c.due, c.cause), (ClockState::Running, Some(at("03T11:00:00")), None));
+    }
+
+    #[test]
+    fn sla_a_clock_that_is_stopped_says_whether_that_was_in_time() {
+        for (when, state) in [("02T17:00:00", ClockState::Met), ("02T17:00:01", ClockState::Breached)] {
+            let mut s = started();
+            s.apply(&resolved(), 1, &meta(when));
+            let c = &s.clocks[0];
+            assert_eq!((c.state, c.due, c.was_due), (state, None, Some(at("02T17:00:00"))));
+        }
+    }
+
+    #[test]
+    fn sla_a_breached_clock_goes_on_and_a_late_report_takes_the_breach_back() {
+        let (mut s, clock) = (started(), SlaClock::Resolution);
+        let breach = SlaBreachedV1 { clock, due: at("02T17:00:00"), by: Seconds(0) };
+        s.apply(&breach.into(), 1, &meta("02T17:00:00"));
+        assert!(s.clocks[0].breached && s.clocks[0].state == ClockState::Running);
+        s.apply(&resolved(), 1, &meta("02T16:30:00"));
+        assert_eq!(s.clocks[0].state, ClockState::Breached);
+        let revoked = SlaBreachRevokedV1 { clock, reason: "late_report".parse().unwrap() };
+        s.apply(&revoked.into(), 1, &meta("02T16:30:00"));
+        assert!(!s.clocks[0].breached && s.clocks[0].state == ClockState::Met);
+    }
+
+    #[test]
+    fn sla_clocks_of_an_old_cycle_stay_as_they_ended() {
+        let mut s = started();
+        s.apply(&resolved(), 1, &meta("02T12:00:00"));
+        let old = s.clocks[0].clone();
+        s.apply(&TicketReopenedV1::sample().into(), 1, &meta("05T12:00:00"));
+        let e = SlaStartedV1 {
+            cycle: 2,
+            policy: Sample::sample(),
+            priority: None,
+            clocks: vec![ClockV1 {
+                clock: SlaClock::Resolution,
+                target: Seconds(28800),
+                remaining_s: 28800,
+                due: Some(at("06T12:00:00")),
+            }],
+        };
+        s.apply(&e.into(), 2, &meta("05T12:00:00"));
+        assert_eq!((s.clocks.len(), &s.clocks[0]), (3, &old));
+        assert_eq!(s.clocks[1].state, ClockState::Stopped);
+        assert_eq!(s.least(2).and_then(|c| c.due), Some(at("06T12:00:00")));
+    }
+}

@@ -1,6 +1,7 @@
 //! One ticket, folded from its events. Owns what its document shows; rows of lists follow from it.
 //!
-//! - [`fold`]: what each event changes. [`clocks`]: the clocks of its service level agreement.
+//! - [`fold`]: what each event changes; `work`: the part about work, parts and travelling units.
+//! - [`clocks`]: the clocks of its service level agreement.
 //! - [`totals`]: time and parts in sum.
 //!
 //! It never judges: whether something was allowed was decided when it happened. Sealed text stays
@@ -9,6 +10,7 @@
 pub mod clocks;
 pub mod fold;
 pub mod totals;
+mod work;
 
 use mw_contract::*;
 use serde::{Deserialize, Serialize};
