@@ -22,6 +22,7 @@ COPY command-services/after-service/Cargo.toml command-services/after-service/
 COPY command-services/devices/Cargo.toml command-services/devices/
 COPY command-services/processes/Cargo.toml command-services/processes/
 COPY projection-services/runtime/Cargo.toml projection-services/runtime/
+COPY projection-services/figures/Cargo.toml projection-services/figures/
 COPY projection-services/common/Cargo.toml projection-services/common/
 COPY projection-services/production/Cargo.toml projection-services/production/
 COPY projection-services/after-service/Cargo.toml projection-services/after-service/

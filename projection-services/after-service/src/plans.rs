@@ -268,7 +268,9 @@ fn due(tx: &Connection, plan: &mut Plan, e: &PlanDueV1, w: When) -> Result<(), A
     };
     let id = [plan.id.as_bytes().as_slice(), what.as_bytes()].concat();
     plan.ticket = e.ticket_id.or(plan.ticket);
-    plan.next_due_at = e.due_on.or(plan.next_due_at);
+    if e.cause == DueCause::Calendar {
+        plan.next_due_at = e.due_on.or(plan.next_due_at);
+    }
     let counter = e.due_counter;
     plan.due = Some(Due { fact: id.clone(), cause: e.cause, on: e.due_on, counter });
     if fact::current(tx, DUE, &id)?.is_some() {

@@ -1,6 +1,7 @@
 //! KPIs K-21 to K-34 computed by hand: every formula, groups, revisions.
 
 mod desk;
+mod recount;
 
 use desk::*;
 use mw_after_service_views::figures::pareto::{self, Fault, pareto};

@@ -1,6 +1,7 @@
 //! KPIs computed by hand: golden numbers, groups, revisions, and a comparison with the same figures
 //! counted second by second.
 
+mod beside;
 mod plant;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! `/v1/kpis` and `/v1/pareto/{kind}`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::extract::{Path, RawQuery, State as Ax};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +12,7 @@ use mw_contract::reference::Document;
 use mw_contract::{CellId, CustomerId, Instant, LineId, Position, ReferenceKind, SiteId};
 use mw_figures::calendar::Cut;
 use mw_figures::documents::documents;
-use mw_figures::question::{CSV, GROUPS, Group, Item, Question};
+use mw_figures::question::{CSV, GROUPS, Group, Item, Key, Kpi, Question, Revision};
 use mw_figures::spans::Span;
 use mw_policy::{Route, Scope, Sites};
 use mw_production_views::figures::beside::given;
@@ -297,6 +299,7 @@ pub async fn kpis(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQuer
     let (production, service) = (&state.models.figures, &state.models.service_figures);
     // Since when a machine is down tickets know better than its downtime.
     let down = service.query(move |conn, _| down_since(conn, span)).await?;
+    let (whole, seen) = (q.clone(), (sight.production.is_some(), sight.service.is_some()));
     let (asked, any, own, theirs) = (q.clone(), sight.any(), sight.production, sight.service.clone());
     let found = production.query(move |conn, head| {
         if let Err(p) = about.check(conn, &any)? {
@@ -320,12 +323,42 @@ pub async fn kpis(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQuer
     });
     let (more, service_head) = found.await?;
     items.extend(more);
+    fill(&mut items, &whole, &seen, (head.position, service_head.position));
     // What belongs to a group stands together, in the order of the KPIs.
     let group = |i: &Item| i.fields.get("group").and_then(Value::as_str).map(str::to_owned);
     items.sort_by_key(group);
     let items = items.into_iter().map(|i| Value::Object(i.fields)).collect();
     let at = Positions { production: head.position, service: service_head.position };
     Ok(answer(csv, "kpis", &CSV, items, &at))
+}
+
+/// A group in which only one of both systems has something has the KPIs of the other too: of nothing.
+fn fill(items: &mut Vec<Item>, q: &Question, seen: &(bool, bool), at: (Position, Position)) {
+    if q.revision.is_some_and(|r| r > 1) {
+        return;
+    }
+    let mut groups: BTreeMap<Key, (bool, BTreeSet<&'static str>)> = BTreeMap::new();
+    for i in items.iter() {
+        let key = i.fields.get("group").and_then(Value::as_str).map(str::to_owned);
+        let provisional = i.fields.get("provisional") == Some(&json!(true));
+        groups.entry(key).or_insert_with(|| (provisional, BTreeSet::new())).1.insert(i.name);
+    }
+    for (key, (provisional, there)) in groups {
+        let r = Revision { number: 1, provisional, at: 0, later: 0 };
+        let missing = |k: &&Kpi| q.wants(k.0) && !there.contains(k.1);
+        if seen.0 {
+            let none = Default::default();
+            let one = |k: &Kpi| Item::of(k, &key, kpi::figure(k.1, &none), &r, at.0.0, q.now);
+            items.extend(kpi::KPIS.iter().filter(missing).map(one));
+        }
+        if seen.1 {
+            let none = Default::default();
+            let one = |k: &Kpi| Item::of(k, &key, service_kpi::nothing(k.1, &none), &r, at.1.0, q.now);
+            items.extend(service_kpi::KPIS.iter().filter(missing).map(one));
+        }
+    }
+    // In a group by the number of the KPI; the sort of groups that follows keeps it.
+    items.sort_by_key(|i| i.kpi);
 }
 
 /// Waits for what `min_position` asks of both contexts.

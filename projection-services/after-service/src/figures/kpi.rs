@@ -128,6 +128,11 @@ pub fn warranty_cost(s: &Sums, currency: &str) -> Figure {
     ratio(s.of(E::WarrantyCost, currency), s.total(E::UnderWarranty)).with("unpriced_hours", json!(unpriced))
 }
 
+/// The figure of any line of [`KPIS`] where there is nothing.
+pub fn nothing(name: &str, none: &Sums) -> Figure {
+    if name == WARRANTY_COST { warranty_cost(none, "") } else { figure(name, none, Decimal::ZERO) }
+}
+
 /// The figure of one line of [`KPIS`] but for [`WARRANTY_COST`]; `capacity` is what the teams of the
 /// group can work in a week, in hours.
 pub fn figure(name: &str, s: &Sums, capacity: Decimal) -> Figure {

@@ -267,6 +267,14 @@ async fn kpis_of_both_systems_come_together_each_to_those_who_may_see_them() {
         (&json!("120.5"), &json!("2"), &json!("EUR"))
     );
 
+    // A day on which only one system has something shows the other's as nothing.
+    let days = get(&p, "planner-1", &format!("/v1/kpis?{DAY}&group_by=day")).items();
+    for name in ["availability", "csat"] {
+        assert_eq!(of(&days, name, json!("2026-03-02"))["group"], "2026-03-02", "{name}");
+    }
+    let places = days.iter().map(|i| i["kpi"].as_str().unwrap()).collect::<Vec<_>>();
+    assert!(places.is_sorted(), "{places:?}");
+
     // A dispatcher sees those of tickets, an operator those of internal ones.
     let theirs = get(&p, "dispatcher-1", &format!("/v1/kpis?{DAY}")).items();
     assert!(theirs.iter().all(|i| i["kpi"].as_str().unwrap() >= "K-21") && theirs.len() >= 14);
@@ -399,7 +407,7 @@ async fn rm_22_plans_say_when_they_will_be_due() {
     all[0].happened(&p, "planner-1", "2026-03-02T07:00:00.000Z", vec![done.into()]);
     p.settled().await;
     let of = |q: &str| get(&p, "technician-1", &format!("/v1/maintenance-plans?{q}")).items();
-    let one = of("plan=by counter").remove(0);
+    let one = of("plan=by%20counter").remove(0);
     assert_eq!((&one["next_due_counter"], &one["last_done_counter"]), (&json!("900"), &json!("400")));
     assert_eq!(of("overdue=true").len(), 1);
     assert_eq!(of("state=draft&site=plant-1").len(), 1);
