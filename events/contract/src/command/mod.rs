@@ -235,7 +235,7 @@ impl CommandType {
             AggregateKind::Stock => "stock_id",
             AggregateKind::Reference => "reference_id",
             AggregateKind::Ticket => "ticket_id",
-            AggregateKind::MaintenancePlan => "maintenance_plan_id",
+            AggregateKind::MaintenancePlan => "plan_id",
             AggregateKind::Account => "account_id",
             AggregateKind::Inbox => "inbox_item_id",
         }
@@ -281,6 +281,9 @@ impl Command {
             Command::UnitTransfer(p) => p.serial.is_some(),
             Command::UnitScrap(p) => p.serial.is_some(),
             Command::UnitRecall(p) => p.serial.is_some(),
+            Command::UnitChangeStatus(p) => p.serial.is_some(),
+            Command::UnitRaiseAlarm(p) => p.serial.is_some(),
+            Command::UnitClearAlarm(p) => p.serial.is_some(),
             _ => false,
         }
     }
