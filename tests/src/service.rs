@@ -43,6 +43,7 @@ const STRICT: &[&str] = &[
 pub struct Desk {
     people: HashMap<&'static str, Commands>,
     versions: HashMap<String, u64>,
+    auditor: Http,
     /// Business time of the commands; none: now.
     pub at: Option<String>,
 }
@@ -52,7 +53,8 @@ impl Desk {
     pub fn open(system: &System, name: &str) -> Desk {
         let people = ["dispatcher-1", "technician-1", "customer-1", "inspector-1", "operator-1", "lead-1", "planner-1"]
             .map(|a| (a, Commands::connect(system, a, name)));
-        Desk { people: people.into(), versions: HashMap::new(), at: None }
+        let auditor = Http::login(system, "auditor-1");
+        Desk { people: people.into(), versions: HashMap::new(), auditor, at: None }
     }
 
     /// Sends one as one of them; gives the reply, whatever it is.
@@ -72,7 +74,7 @@ impl Desk {
                 self.versions.insert(id.to_owned(), actual);
                 continue;
             }
-            if let Some(v) = reply["version"].as_u64().filter(|_| reply["status"] == "accepted") {
+            if let Some(v) = reply["version"].as_u64().filter(|_| reply["status"] != "rejected") {
                 self.versions.insert(id.to_owned(), v);
             }
             return reply;
@@ -91,6 +93,18 @@ impl Desk {
         let reply = self.say(who, kind, id, payload.clone());
         assert_eq!(reply["error"]["code"], code, "{who}: {kind} {payload} was answered {reply}");
         reply
+    }
+
+    /// The data of a ticket's events of a type, oldest first, from the log itself: all that the last reply
+    /// knew of.
+    pub fn told(&self, id: &str, event_type: &str) -> Vec<Value> {
+        let path = format!("/v1/audit/events?context=after-service&stream=ticket/{id}&limit=500");
+        let seen = self.versions.get(id).copied().unwrap_or(0);
+        let there = |a: &crate::http::Answer| {
+            a.status == 200 && a.items().iter().filter_map(|e| e["version"].as_u64()).max() >= Some(seen)
+        };
+        let all = self.auditor.eventually(&path, there).items();
+        all.into_iter().filter(|e| e["type"] == event_type).map(|e| e["payload"].clone()).collect()
     }
 
     /// The dispatcher opens a ticket of `acme`; gives its id.
@@ -157,12 +171,6 @@ impl Desk {
     }
 }
 
-/// The data of a ticket's events of a type, oldest first, from the log itself.
-pub fn told(auditor: &Http, id: &str, event_type: &str) -> Vec<Value> {
-    let path = format!("/v1/audit/events?context=after-service&stream=ticket/{id}&type={event_type}&limit=500");
-    auditor.get(&path).items().into_iter().map(|e| e["payload"].clone()).collect()
-}
-
 /// Makes pumps, registers them, and ships those that `customer` has. Gives the order's id.
 pub fn pumps(system: &System, prefix: &str, qty: u32, shipped: &[(&str, &str)]) -> String {
     let mut clients =
@@ -216,10 +224,9 @@ pub fn each_without_the_other(
 ) {
     pumps(system, "APART-", 2, &[("APART-0001", ""), ("APART-0002", "")]);
     let mut desk = Desk::open(system, "apart");
-    let auditor = Http::login(system, "auditor-1");
     let known = |desk: &mut Desk, serial: &str| {
         let id = desk.ticket(json!({"serial": serial}));
-        told(&auditor, &id, "WarrantyChecked").last().map(|w| w["status"].clone()) == Some(json!("in_warranty"))
+        desk.told(&id, "WarrantyChecked").last().map(|w| w["status"].clone()) == Some(json!("in_warranty"))
     };
     // After-service has heard of the units.
     while !known(&mut desk, "APART-0002") {}
@@ -243,7 +250,7 @@ pub fn each_without_the_other(
     up(system, "production");
     let http = Http::login(system, "dispatcher-1");
     http.eventually(&format!("/v1/tickets/{waits}"), |a| a.json()["state"] == "on_hold");
-    let linked = told(&auditor, &waits, "ReplacementOrderLinked");
+    let linked = desk.told(&waits, "ReplacementOrderLinked");
     assert_eq!(linked.len(), 1, "{linked:?}");
 
     let machines = Http::login(system, "lead-1").eventually("/v1/equipment?cell=cell-1", |a| a.items().len() == 1);

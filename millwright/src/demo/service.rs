@@ -16,6 +16,8 @@ use CommandType as C;
 const TICKETS_A_DAY: u32 = 12;
 /// The office opens at 08:00 UTC, for 8 hours.
 const OPENS: i64 = 8 * HOUR;
+/// What a repair takes at most, travel and report included.
+const REPAIR: i64 = 38 * MINUTE;
 const STORE: &str = "store";
 
 /// A pump that a customer has, and since when.
@@ -30,12 +32,14 @@ pub struct Shipped {
 struct Desk {
     acts: Vec<Act>,
     dice: Dice,
+    /// When the one technician is on the way or at work.
+    busy: Vec<(Instant, Instant)>,
 }
 
 /// The commands of the service department from `begin` on. What would lie after the end of the history
 /// is left out by the caller.
 pub fn acts(begin: Instant, days: i64, shipped: &[Shipped]) -> Vec<Act> {
-    let mut desk = Desk { acts: Vec::new(), dice: Dice::new(314) };
+    let mut desk = Desk { acts: Vec::new(), dice: Dice::new(314), busy: Vec::new() };
     let mut number = 0;
     for day in 0..=days {
         let start = begin.plus_millis(day * DAY);
@@ -167,8 +171,18 @@ impl Desk {
         }
         // Late ones wait for the day after the next.
         let wait = if self.dice.chance(15) { 2 * DAY } else { i64::from(1 + self.dice.roll(3)) * HOUR };
-        let t = office_hours(t.plus_millis(wait));
+        let t = self.free_from(t.plus_millis(wait));
         self.repair(number, ticket, t, fault, serial.as_deref(), remote, paid);
+    }
+
+    /// The next time at which the technician has room for a repair; it is taken.
+    fn free_from(&mut self, t: Instant) -> Instant {
+        let mut t = office_hours(t);
+        while let Some((_, end)) = self.busy.iter().find(|(from, to)| *from < t.plus_millis(REPAIR) && t < *to) {
+            t = office_hours(*end);
+        }
+        self.busy.push((t, t.plus_millis(REPAIR)));
+        t
     }
 
     /// A quote, and what the customer says to it. None: the customer does not want it.
@@ -214,7 +228,7 @@ impl Desk {
             let trip = id(&format!("trip-{number}"));
             let travel = json!({"trip_id": trip, "visit_id": visit});
             self.act(t, who, C::TicketStartTravel, ticket, travel);
-            t = t.plus_millis(i64::from(10 + self.dice.roll(15)) * MINUTE);
+            t = t.plus_millis(i64::from(4 + self.dice.roll(7)) * MINUTE);
             self.act(t, who, C::TicketArrive, ticket, json!({"trip_id": trip, "distance_km": "18.5"}));
             t = t.plus_millis(2 * MINUTE);
         }
@@ -283,7 +297,7 @@ impl Desk {
 fn office_hours(t: Instant) -> Instant {
     let mut day = t.millis().div_euclid(DAY) * DAY;
     let mut t = t;
-    if t.millis() - day > OPENS + 6 * HOUR {
+    if t.millis() - day > OPENS + 7 * HOUR {
         day += DAY;
         t = Instant::clamped(day + OPENS + 30 * MINUTE);
     }
