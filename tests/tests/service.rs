@@ -57,6 +57,78 @@ fn golden_02_a_hold_over_night_costs_no_business_time() {
     assert!(ticket.to_string().contains(again["due"].as_str().unwrap()), "{ticket}");
 }
 
+/// Golden scenario 3: how long machines ran, stood still, and took to be restored. Failures at these
+/// hours of the month, of so many minutes; the other months have other numbers.
+#[test]
+fn golden_03_reliability_of_a_machine() {
+    if !has_a_clock() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let system = demo(&dir, "2026-01-01T00:00:00Z");
+    let mut lead = Commands::connect(&system, "lead-1", "reliability");
+    let http = Http::login(&system, "lead-1");
+    let machines = http.eventually("/v1/equipment?cell=cell-1", |a| a.items().len() == 1);
+    let machine = machines.items()[0]["id"].as_str().unwrap().to_owned();
+    // 720 hours are 30 days.
+    let months: [(&str, &str, &[(u32, u32)]); 2] = [
+        ("2026-01-01", "2026-01-31", &[(100, 120), (300, 240), (500, 360)]),
+        ("2026-01-31", "2026-03-02", &[(10, 45), (200, 90), (202, 15), (400, 600), (719, 30)]),
+    ];
+    for (from, to, failures) in months {
+        let mut now = 0;
+        let begun: i64 = if from == "2026-01-01" { 0 } else { 720 * 60 };
+        for (hour, minutes) in failures {
+            let at = |minute: u32| -> String {
+                let m = begun + i64::from(minute);
+                let day = 1 + m / 1440;
+                let (month, day) = match day {
+                    d if d <= 31 => (1, d),
+                    d if d <= 59 => (2, d - 31),
+                    d => (3, d - 59),
+                };
+                format!("2026-{month:02}-{day:02}T{:02}:{:02}:00.000Z", m % 1440 / 60, m % 60)
+            };
+            let start = hour * 60;
+            let id = story::new_id();
+            advance(&system, &format!("{}m", start - now));
+            let begin = json!({"downtime_id": id, "reason": "breakdown"});
+            let mut c = story::command("equipment.start-downtime", &machine, None, begin);
+            c["occurred_at"] = json!(at(start));
+            lead.accepted(&c);
+            advance(&system, &format!("{minutes}m"));
+            let mut c = story::command("equipment.end-downtime", &machine, None, json!({"downtime_id": id}));
+            c["occurred_at"] = json!(at(start + minutes));
+            lead.accepted(&c);
+            now = start + minutes;
+        }
+        advance(&system, &format!("{}m", 720 * 60 - now));
+        // The definitions, counted from the failures themselves.
+        let n = failures.len() as f64;
+        let down = failures.iter().map(|(_, m)| f64::from(*m)).sum::<f64>() / 60.0;
+        let expected = [
+            ("mtbf", (720.0 - down) / n),
+            ("mttr_h", down / n),
+            ("availability_by_restoration", (720.0 - down) / 720.0),
+        ];
+        if from == "2026-01-01" {
+            assert_eq!(expected.map(|(_, v)| (v * 1e4).round()), [2_360_000.0, 40_000.0, 9_833.0]);
+        }
+        let asked = format!("/v1/kpis?from={from}T00:00:00Z&to={to}T00:00:00Z&cell=cell-1");
+        let value = |a: &mw_blackbox::http::Answer, name: &str| -> Option<f64> {
+            a.items().iter().find(|i| i["name"] == name)?["value"].as_str()?.parse().ok()
+        };
+        let there = |a: &mw_blackbox::http::Answer| {
+            a.status == 200 && value(a, "mttr_h").is_some_and(|v| (v - down / n).abs() < 0.001)
+        };
+        let figures = Http::login(&system, "lead-1").eventually(&asked, there);
+        for (name, exact) in expected {
+            let shown = value(&figures, name).unwrap_or_else(|| panic!("{name} of {}", figures.text));
+            assert!((shown - exact).abs() <= 0.000_050_1, "{from} {name}: {shown}, counted {exact}");
+        }
+    }
+}
+
 #[test]
 fn golden_13_an_alarm_opens_one_ticket_however_often_it_is_raised() {
     if !has_a_clock() {

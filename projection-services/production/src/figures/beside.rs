@@ -183,12 +183,18 @@ pub(super) fn alarmed(tx: &Connection, cell: &CellId, at: i64) -> rusqlite::Resu
 
 /// The downtimes with what tickets say of them: since when the machine was down. A ticket that was
 /// open when the downtime began, and names an earlier time, moves its first sign; the version
-/// of the fact holds from when the ticket said so.
+/// of the fact holds from when the ticket said so. Where the machine was down and ran again in between,
+/// the ticket speaks of that downtime and not of this one.
 pub(super) fn told(conn: &Connection, facts: Vec<Fact>, down: &[DownSince]) -> rusqlite::Result<Vec<Fact>> {
     if down.is_empty() {
         return Ok(facts);
     }
     let machines = machines(conn)?;
+    let over: Vec<(Option<CellId>, Span)> = facts
+        .iter()
+        .filter(|f| matches!(f.body, Body::Downtime { .. }) && f.superseded == OPEN)
+        .map(|f| (f.place.cell.clone(), f.span))
+        .collect();
     let mut all = Vec::with_capacity(facts.len());
     for f in facts {
         let Body::Downtime { .. } = f.body else {
@@ -199,6 +205,7 @@ pub(super) fn told(conn: &Connection, facts: Vec<Fact>, down: &[DownSince]) -> r
             .iter()
             .filter(|d| machines.get(&d.equipment).map(|m| &m.cell) == f.place.cell.as_ref())
             .filter(|d| d.since < f.span.from && f.span.from < d.until)
+            .filter(|d| !over.iter().any(|(c, s)| *c == f.place.cell && d.since <= s.from && s.until <= f.span.from))
             .filter(|d| d.known.from < f.superseded && d.known.until > f.recorded)
             .collect();
         signs.sort_by_key(|d| d.known.from);

@@ -114,6 +114,25 @@ fn k_19_what_a_ticket_says_counts_from_when_it_said_so() {
     assert_eq!(value(&ask(&q, &late), "mttr_h"), "1.0000");
 }
 
+#[test]
+fn k_19_a_ticket_that_stays_open_speaks_of_the_downtime_that_it_was_opened_for_only() {
+    let mut p = Plant::new();
+    p.cell("cell-1", "2026-01-02T00:00:00Z");
+    p.downtime(201, "cell-1", BROKEN, at("07:00"), at("08:00"));
+    p.downtime(202, "cell-1", BROKEN, at("12:00"), at("12:30"));
+    let open = DownSince {
+        equipment: equipment_id(&code("cell-1")),
+        since: at("06:30").millis(),
+        until: OPEN,
+        known: Known { from: at("06:40").millis(), until: OPEN },
+    };
+    let mut q = question("00:00", "20:00", None);
+    q.now = at("2026-03-09T00:00:00Z");
+    // An hour and a half for the first, half an hour for the second.
+    let figures = kpis(&p.conn, &scope(&["plant-1"]), &q, &[open], 0).unwrap();
+    assert_eq!(value(&figures, "mttr_h"), "1.0000");
+}
+
 fn unit(n: u32) -> (AggregateId, ProductId, Text<60>) {
     let (product, serial) = (code::<ProductId>("pump-200"), Text::new(&format!("SN-{n}")).unwrap());
     (ids::unit_id(&product, &serial), product, serial)
