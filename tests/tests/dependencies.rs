@@ -50,9 +50,15 @@ const AFTER_SERVICE: &[&str] = &["mw-after-service", "mw-after-service-views", "
 
 #[test]
 fn neither_department_imports_the_other() {
-    let graph = graph(true);
+    // Not even for their tests; only the copy of what production said is tried with the real production.
+    for (with_tests, spared) in [(false, None), (true, Some("mw-known"))] {
+        no_arrow_between(&graph(with_tests), spared);
+    }
+}
+
+fn no_arrow_between(graph: &BTreeMap<String, BTreeSet<String>>, spared: Option<&str>) {
     for (mine, theirs) in [(PRODUCTION, AFTER_SERVICE), (AFTER_SERVICE, PRODUCTION)] {
-        for name in mine {
+        for name in mine.iter().filter(|n| Some(**n) != spared) {
             let reached = graph.get(*name).unwrap_or_else(|| panic!("there is no crate {name}"));
             assert!(reached.contains("mw-contract"), "{name}: the graph was not read");
             let foreign: Vec<&&str> = theirs.iter().filter(|t| reached.contains(**t)).collect();
