@@ -96,6 +96,15 @@ impl Handle {
         progress.wait_for(there).await.is_ok()
     }
 
+    /// Waits until both logs were read to their heads, as far as they can be read. `false`: it has stopped.
+    pub async fn read_up(&self) -> bool {
+        let read = |l: &Stand| l.live || l.trouble.is_some();
+        let mut progress = self.0.clone();
+        let done =
+            progress.wait_for(|p| p.stopped.is_some() || (!p.logs.is_empty() && p.logs.values().all(read))).await;
+        done.is_ok_and(|p| p.stopped.is_none())
+    }
+
     /// Does it follow the logs? `Err` says why not.
     pub fn ready(&self) -> Result<(), String> {
         let p = self.0.borrow();

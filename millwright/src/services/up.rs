@@ -141,6 +141,7 @@ async fn up(config: Up) -> Result<ExitCode> {
     let seen = async {
         known.handle.reached(production.log.head().commit).await;
         views.caught_up().await;
+        managers.handle.read_up().await;
     };
     tokio::select! {
         () = seen => {}
