@@ -9,7 +9,7 @@ use mw_contract::event::parts::FileRefV1;
 use mw_contract::event::ticket::{QuoteApprovedV1, QuoteExpiredV1, QuoteRejectedV1};
 use mw_contract::event::ticket_parts::EvidenceV1;
 use mw_contract::reference::catalogues;
-use mw_contract::{CommandType, EntityId, Rejection, Sealed, Text, TicketState};
+use mw_contract::{CommandType, EntityId, Rejection, Sealed, TicketState};
 
 use crate::rules::{Case, Facts, all_valid, check_file};
 use crate::state::{AfterServiceState, Quote, QuoteAnswer};
