@@ -370,7 +370,7 @@ pub struct Return {
     /// Until when.
     pub valid_until: Date,
     /// Where to.
-    pub ship_to: Code,
+    pub ship_to: Text<120>,
 }
 
 /// One unit of a return.

@@ -44,8 +44,8 @@ pub const KPI_PARAMS: &[(&str, &str)] = &[
 
 /// The parameters of a pareto.
 pub const PARETO_PARAMS: &[(&str, &str)] = &[
-    ("from", "From this time, RFC 3339; needed"),
-    ("to", "Until just before this time, RFC 3339; needed"),
+    ("from", "From this time, RFC 3339; 30 days before `to` unless given"),
+    ("to", "Until just before this time, RFC 3339; now unless given"),
     ("site", "Of this site only"),
     ("line", "Of this line only"),
     ("cell", "Of this cell only"),
@@ -70,13 +70,16 @@ fn read(query: Option<&str>, known: &[(&str, &str)]) -> Result<Params, Problem> 
     Params::read(query, &names)
 }
 
-fn span(params: &Params) -> Result<Span, Problem> {
+/// The interval that was asked for; `default` stands for what was left out.
+fn span(params: &Params, default: Option<Span>) -> Result<Span, Problem> {
     let form = "an instant such as 2026-03-02T09:00:00Z (a + in the zone is written %2B)";
-    let one = |name: &str| -> Result<i64, Problem> {
+    let one = |name: &str, default: Option<i64>| -> Result<i64, Problem> {
         let needed = || Problem::parameter(name, &format!("is needed: {form}"), &[]);
-        Ok(params.parsed::<Instant>(name, form)?.ok_or_else(needed)?.millis())
+        let given = params.parsed::<Instant>(name, form)?.map(|t: Instant| t.millis());
+        given.or(default).ok_or_else(needed)
     };
-    let span = Span::new(one("from")?, one("to")?);
+    let until = one("to", default.map(|d| d.until))?;
+    let span = Span::new(one("from", default.map(|d| until - d.millis()))?, until);
     if span.from >= span.until {
         return Err(Problem::parameter("to", "must be after from", &[]));
     }
@@ -84,6 +87,11 @@ fn span(params: &Params) -> Result<Span, Problem> {
         return Err(Problem::parameter("to", "is more than ten years after from: ask for a shorter time", &[]));
     }
     Ok(span)
+}
+
+/// The last 30 days, the moment of the question included.
+fn lately(now: Instant) -> Span {
+    Span::new(now.millis() + 1 - 30 * DAY_MS, now.millis() + 1)
 }
 
 /// A code in a parameter.
@@ -272,7 +280,7 @@ fn ids() -> Vec<String> {
 pub async fn kpis(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let params = read(query.as_deref(), KPI_PARAMS)?;
     let sight = Sight::of(&caller)?;
-    let span = span(&params)?;
+    let span = span(&params, None)?;
     let ids = ids();
     let wanted: Vec<String> = params.several("kpi", &ids)?;
     if let Some(bad) = wanted.iter().find(|k| !ids.contains(k)) {
@@ -390,7 +398,7 @@ pub async fn pareto(
     }
     let q = pareto::Query {
         kind: *kind,
-        span: span(&params)?,
+        span: span(&params, Some(lately((state.now)())))?,
         site: about.site.clone(),
         line: about.line.clone(),
         cell: about.cell.clone(),
@@ -424,7 +432,7 @@ async fn faults_of(
     let about = About::read(params)?;
     let q = faults::Query {
         fault,
-        span: span(params)?,
+        span: span(params, Some(lately((state.now)())))?,
         site: about.site.clone(),
         line: about.line.clone(),
         cell: about.cell.clone(),

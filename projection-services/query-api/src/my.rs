@@ -17,9 +17,12 @@ use crate::problem::Problem;
 use crate::server::State;
 use crate::work_orders::{json_text, link_next};
 
-async fn reach(state: &State, ask: &Ask) -> Result<(), Problem> {
+/// Waits for `min_position`; a plain number is that of the context whose things are listed.
+async fn reach(state: &State, ask: &Ask, own: Context) -> Result<(), Problem> {
+    let plain = ask.params.text("min_position").is_some_and(|t| !t.contains(':'));
     for context in [Context::Production, Context::AfterService] {
-        state.models.of(context).reach(ask.params.min_position(context)?).await?;
+        let wanted = ask.params.min_position(context)?.filter(|_| !plain || context == own);
+        state.models.of(context).reach(wanted).await?;
     }
     Ok(())
 }
@@ -28,7 +31,7 @@ async fn reach(state: &State, ask: &Ask) -> Result<(), Problem> {
 pub async fn units(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let scope = caller.scope(Route::My)?;
     let mut ask = Ask::read(&state, &caller, query.as_deref(), &MY_UNITS, &[])?;
-    reach(&state, &ask).await?;
+    reach(&state, &ask, Context::Production).await?;
     let mine = scope.clone();
     let model = &state.models.after_service;
     let (open, service) = model.query(move |conn, head| Ok((mine::open_by_unit(conn, &mine)?, head.position))).await?;
@@ -39,6 +42,7 @@ pub async fn units(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQue
     });
     let (ask, page, production) = found.await?;
     let mut beside = Map::new();
+    beside.insert("position".into(), json!(production));
     beside.insert("positions".into(), json!({"production": production, "after-service": service}));
     answer(&ask, &MY_UNITS, "/v1/my/units", &page, beside)
 }
@@ -48,7 +52,7 @@ pub async fn units(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQue
 pub async fn tickets(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let scope = caller.scope(Route::My)?;
     let ask = Ask::read(&state, &caller, query.as_deref(), &CUSTOMERS_TICKETS, &[])?;
-    reach(&state, &ask).await?;
+    reach(&state, &ask, Context::AfterService).await?;
     let production = state.models.production.query(|_, head| Ok(head.position)).await?;
     let model = &state.models.after_service;
     if ask.format == Format::Csv {
@@ -71,7 +75,8 @@ pub async fn tickets(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQ
     };
     let next = ask.cursor(next);
     let positions = json!({"production": production, "after-service": service});
-    let mut r = json_text(json!({"items": items, "next": next, "positions": positions}).to_string());
+    let mut r =
+        json_text(json!({"items": items, "next": next, "position": service, "positions": positions}).to_string());
     link_next(&mut r, "/v1/my/tickets", &ask.params, next.as_deref());
     Ok(r)
 }

@@ -62,7 +62,8 @@ pub async fn board(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQue
 }
 
 /// `GET /v1/queues/technicians/{account}`: the visits of `day`, today unless given, in the time zone of
-/// each site; beside them the open tickets that the technician has.
+/// each site; without `day` also the tickets that nobody has made an appointment for. Beside them the open
+/// tickets that the technician has.
 pub async fn technician(
     Ax(state): Ax<State>,
     caller: Caller,
@@ -78,7 +79,7 @@ pub async fn technician(
     let mut spans = Map::new();
     for (site, zone) in &zones {
         let (from, to) = day.unwrap_or_else(|| now.date_in(zone)).span_in(zone);
-        spans.insert(site.clone(), json!([from.millis(), to.millis()]));
+        spans.insert(site.clone(), json!([from.millis(), to.millis(), day.is_none()]));
     }
     // One account is at one site as a rule; the first of the caller's names the day.
     let zone = caller.0.sites.iter().find_map(|s| zones.get(s.as_str()));

@@ -18,9 +18,10 @@ fn reference(name: &str) -> Value {
 /// A page that joins contexts.
 fn joined(of: &str) -> Value {
     json!({
-        "type": "object", "required": ["items", "next", "positions"],
+        "type": "object", "required": ["items", "next", "position", "positions"],
         "properties": {
             "items": {"type": "array", "items": reference(of)}, "next": {"type": ["string", "null"]},
+            "position": {"type": "integer"},
             "positions": {"type": "object", "additionalProperties": {"type": "integer"}},
         },
     })

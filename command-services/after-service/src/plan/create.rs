@@ -1,6 +1,6 @@
 //! MP-01 `maintenance-plan.create`, and what makes a plan well formed.
 
-use mw_contract::command::plan::{CreatePlan, PlanTrigger};
+use mw_contract::command::plan::{CreatePlan, PlanLead, PlanTarget, PlanTrigger};
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::plan::PlanCreatedV1;
 use mw_contract::event::ticket_parts::{LastDoneV1, PlanLeadV1, PlanTargetV1, PlanTemplateV1, PlanTriggerV1};
@@ -33,31 +33,44 @@ pub fn decide(
     let zone = facts.time_zone(ctx);
     let today = ctx.occurred_at.date_in(&zone);
     let trigger = trigger(&p.trigger);
-    let lead = p.lead.clone().unwrap_or(PlanLeadV1 { days: None, counter: None });
+    let lead = p.lead.as_ref().map_or(PlanLeadV1 { days: None, counter: None }, PlanLead::stored);
+    let target = target(&p.target);
+    let last_done = p.last_done.as_ref().map(|d| LastDoneV1 { at: d.at.date_in(&zone), counter: d.counter });
     let mut errors = Vec::new();
     check_trigger(&mut errors, &trigger);
     check_lead(&mut errors, &trigger, &lead);
-    check_target(&mut errors, &p.target);
-    check_template(&mut errors, p.target.kind, &p.template);
-    if p.last_done.as_ref().is_some_and(|d| d.at > today) {
+    check_target(&mut errors, &target);
+    check_template(&mut errors, target.kind, &p.template);
+    if last_done.as_ref().is_some_and(|d| d.at > today) {
         errors.push(FieldError::new("payload.last_done.at", "lies in the future"));
     }
     all_valid(errors)?;
-    let (target, owner) = found(facts, site, &p.target)?;
+    let (target, owner) = found(facts, site, &target)?;
     let created = PlanCreatedV1 {
-        name: p.name.clone(),
+        name: p.name.clone().unwrap_or_else(|| p.template.title.clone()),
         site_id: site.clone(),
         time_zone: Text::new(&zone).map_err(|e| Rejection::invalid("site", format!("its time zone: {e}")))?,
         target,
         trigger,
         lead,
         template: with_owner(&p.template, owner)?,
-        last_done: p.last_done.as_ref().map(|d| LastDoneV1 { at: d.at, counter: d.counter }),
+        starts_on: last_done.as_ref().map_or(today, |d| d.at),
+        last_done,
         floating: p.floating.unwrap_or(false),
-        starts_on: p.last_done.as_ref().map_or(today, |d| d.at),
     };
     check_comes(&PlanState::created(&created))?;
     Ok(decided(ctx, role, created))
+}
+
+/// With the kind that follows from what is named.
+fn target(t: &PlanTarget) -> PlanTargetV1 {
+    let by_name = if t.equipment_id.is_some() { PlanTargetKind::Equipment } else { PlanTargetKind::Unit };
+    PlanTargetV1 {
+        kind: t.kind.unwrap_or(by_name),
+        equipment_id: t.equipment_id,
+        serial: t.serial.clone(),
+        product_id: t.product_id.clone(),
+    }
 }
 
 /// With its default mode.
@@ -243,6 +256,21 @@ mod tests {
         // The policy grants technicians nothing here; were one let in by a condition, it would not hold.
         let refused = w.ask(&technician(), "maintenance-plan.create", id(2), quarterly()).unwrap_err();
         assert_eq!(refused.code, ErrorCode::Forbidden);
+    }
+
+    #[test]
+    fn mp_01_the_shortest_form_has_its_defaults() {
+        let mut w = world();
+        let p = json!({"target": {"equipment_id": id(MACHINE)}, "trigger": {"calendar": "FREQ=WEEKLY"}, "lead": 90_000,
+            "template": {"title": "Grease"}, "last_done": {"at": "2026-03-01T23:30:00Z"}});
+        let d = w.run(&planner(), "maintenance-plan.create", id(1), p.clone()).unwrap();
+        let e = d.events[0].1.data();
+        assert_eq!((&e["name"], &e["target"]["kind"]), (&json!("Grease"), &json!("equipment")));
+        assert_eq!((&e["lead"]["days"], &e["starts_on"]), (&json!(2), &json!("2026-03-02")), "the day in Berlin");
+        let mut bad = p;
+        bad["lead"] = json!("soon");
+        let r = w.run(&planner(), "maintenance-plan.create", id(2), bad).unwrap_err();
+        assert_eq!(r.field.as_deref(), Some("payload.lead"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! MP-02 `maintenance-plan.activate`, MP-03 `maintenance-plan.suspend`, MP-04
 //! `maintenance-plan.amend`.
 
-use mw_contract::command::plan::{AmendPlan, SuspendPlan};
+use mw_contract::command::plan::{AmendPlan, PlanLead, SuspendPlan};
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::plan::{PlanActivatedV1, PlanAmendedV1, PlanSuspendedV1};
 use mw_contract::reference::catalogues;
@@ -54,7 +54,8 @@ pub fn amend(
     let mut then = plan.clone();
     then.name = p.name.clone().unwrap_or(then.name);
     then.trigger = p.trigger.as_ref().map_or(then.trigger, trigger);
-    then.lead = p.lead.clone().unwrap_or(then.lead);
+    let lead = p.lead.as_ref().map(PlanLead::stored);
+    then.lead = lead.clone().unwrap_or(then.lead);
     then.floating = p.floating.unwrap_or(then.floating);
     let mut errors = Vec::new();
     check_trigger(&mut errors, &then.trigger);
@@ -76,7 +77,7 @@ pub fn amend(
     let amended = PlanAmendedV1 {
         name: p.name.clone(),
         trigger: p.trigger.as_ref().map(|_| then.trigger),
-        lead: p.lead.clone(),
+        lead,
         template,
         floating: p.floating,
         next_due: then.next_due,

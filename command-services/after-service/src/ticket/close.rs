@@ -1,6 +1,6 @@
 //! TK-41 `ticket.confirm` and TK-42 `ticket.close`: the case is over, and this is what it took.
 
-use mw_contract::command::ticket::{CloseTicket, ConfirmResolution};
+use mw_contract::command::ticket::{CloseTicket, ConfirmResolution, Evidence};
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::ticket::{ResolutionConfirmedV1, TicketClosedV1};
 use mw_contract::event::ticket_parts::{EvidenceV1, PartUseV1, TicketTotalsV1};
@@ -23,16 +23,18 @@ pub fn confirm(
     let case = Case::open(facts, state, CommandType::TicketConfirm, ctx)?;
     let on_behalf = !case.by_customer(role);
     let mut errors = Vec::new();
-    if let Some(f) = &p.evidence_file {
+    let words = p.evidence.as_ref().and_then(Evidence::words);
+    let file = p.evidence_file.as_ref().or(p.evidence.as_ref().and_then(Evidence::file));
+    if let Some(f) = file {
         check_file(&mut errors, "payload.evidence_file", f);
     }
     all_valid(errors)?;
-    if on_behalf && p.evidence.is_none() && p.evidence_file.is_none() {
+    if on_behalf && words.is_none() && file.is_none() {
         return Err(Rejection::invalid("payload.evidence", "is needed: say how the customer agreed, or give a file"));
     }
     tested(&case, "TK-41.R1")?;
-    let evidence = (p.evidence.is_some() || p.evidence_file.is_some())
-        .then(|| EvidenceV1 { text: p.evidence.as_ref().map(Sealed::plain), file: p.evidence_file.clone() });
+    let evidence =
+        (words.is_some() || file.is_some()).then(|| EvidenceV1 { text: words.map(Sealed::plain), file: file.cloned() });
     let confirmed = ResolutionConfirmedV1 { on_behalf, evidence };
     let closed = closed(&case, CloseReason::Confirmed, None)?;
     Ok(case.decided(role, vec![confirmed.into(), closed.into()]))

@@ -108,7 +108,7 @@ pub fn open(
     if let Some(serial) = &p.serial {
         let about = Check {
             ticket_id: ctx.aggregate_id,
-            serial,
+            serial: Some(serial),
             unit: unit.as_deref(),
             customer: customer.as_ref(),
             as_of: ctx.occurred_at.date_in(&facts.time_zone(ctx)),

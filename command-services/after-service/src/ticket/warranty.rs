@@ -93,8 +93,8 @@ pub(crate) fn ambiguous(serial: &Text<60>, products: &[ProductId]) -> Rejection 
 pub(crate) struct Check<'a> {
     /// The ticket.
     pub ticket_id: AggregateId,
-    /// The unit as it was told.
-    pub serial: &'a Text<60>,
+    /// The unit as it was told, if it was.
+    pub serial: Option<&'a Text<60>>,
     /// The unit, where it is known.
     pub unit: Option<&'a Unit>,
     /// Whose case it is; none for internal ones.
@@ -113,7 +113,7 @@ pub(crate) fn check_of(facts: &Facts<'_>, check: &Check<'_>) -> WarrantyCheckedV
     };
     WarrantyCheckedV1 {
         status,
-        serial: Some(check.serial.clone()),
+        serial: check.serial.cloned(),
         as_of: check.as_of,
         terms,
         unit: check.unit.map(|u| known(facts, u, check.ticket_id)),
@@ -210,19 +210,18 @@ pub fn check(
             let message = format!("the ticket is about {has}: amend it first");
             return Err(Rejection::invalid("payload.serial", message));
         }
-        (Some(s), _) | (None, Some(s)) => s,
-        (None, None) => {
-            return Err(Rejection::invalid("payload.serial", "is required: the ticket names no unit yet"));
-        }
+        (given, has) => given.as_ref().or(has.as_ref()),
     };
-    let unit = match find_unit(facts, serial, t.product_id.as_ref(), t.customer_id.as_ref()) {
-        Found::Unit(u) => Some(u),
-        Found::Unknown => None,
-        Found::Several(products) => return Err(ambiguous(serial, &products)),
+    // A unit that nobody has named is as unknown as one that is not found.
+    let found = serial.map(|s| (s, find_unit(facts, s, t.product_id.as_ref(), t.customer_id.as_ref())));
+    let unit = match found {
+        Some((_, Found::Unit(u))) => Some(u),
+        Some((_, Found::Unknown)) | None => None,
+        Some((s, Found::Several(products))) => return Err(ambiguous(s, &products)),
     };
     let mut events: Vec<Event> = Vec::new();
     let mut commercial = t.commercial;
-    if t.serial.is_none() {
+    if let (None, Some(serial)) = (&t.serial, serial) {
         events.push(names_unit(serial, unit.as_deref()).into());
         commercial = Commercial::NotRequired;
     }
@@ -316,7 +315,7 @@ pub(crate) fn checked_again(
         facts,
         &Check {
             ticket_id: ctx.aggregate_id,
-            serial,
+            serial: Some(serial),
             unit,
             customer: ticket.customer_id.as_ref(),
             as_of: ticket.opened_at.date_in(&facts.time_zone(ctx)),

@@ -444,7 +444,7 @@ mod tests {
                 serials: vec![text("SN-1"), text("SN-3")],
                 reason: "repair".parse().unwrap(),
                 note: None,
-                ship_to: "workshop".parse().unwrap(),
+                ship_to: text("workshop"),
                 carrier: None,
                 valid_until: "2026-04-01".parse().unwrap(),
                 service_mode: ServiceMode::Workshop,

@@ -61,6 +61,48 @@ pub struct PartLine {
     pub item_id: ItemId,
     /// How many.
     pub qty: Qty,
+    /// In which unit; the item's own counts.
+    #[serde(default)]
+    pub uom: Option<Uom>,
+}
+
+/// How somebody knows what a customer agreed to: in words, or by a file.
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum Evidence {
+    /// In words.
+    Words(Text<2000>),
+    /// A file.
+    File(FileRefV1),
+}
+
+impl Evidence {
+    /// The words, where it is words.
+    pub fn words(&self) -> Option<&Text<2000>> {
+        match self {
+            Evidence::Words(t) => Some(t),
+            Evidence::File(_) => None,
+        }
+    }
+
+    /// The file, where it is a file.
+    pub fn file(&self) -> Option<&FileRefV1> {
+        match self {
+            Evidence::Words(_) => None,
+            Evidence::File(f) => Some(f),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Evidence {
+    // Not derived: a refusal says what is wrong with the form that was meant.
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        match serde_json::Value::deserialize(d)? {
+            v @ serde_json::Value::Object(_) => FileRefV1::deserialize(v).map(Evidence::File).map_err(D::Error::custom),
+            v => Text::deserialize(v).map(Evidence::Words).map_err(D::Error::custom),
+        }
+    }
 }
 
 /// What was made safe before work began.
@@ -130,6 +172,9 @@ pub struct PartUse {
     pub item_id: ItemId,
     /// How many.
     pub qty: Qty,
+    /// In which unit; the item's own counts.
+    #[serde(default)]
+    pub uom: Option<Uom>,
     /// The serial number of what went in.
     #[serde(default)]
     pub new_serial: Option<Text<60>>,
@@ -159,6 +204,9 @@ pub struct PartReturn {
     pub item_id: ItemId,
     /// How many.
     pub qty: Qty,
+    /// In which unit; the item's own counts.
+    #[serde(default)]
+    pub uom: Option<Uom>,
     /// Its serial number.
     #[serde(default)]
     pub serial: Option<Text<60>>,
@@ -292,8 +340,8 @@ payload! {
         revision: u16,
         purchase_order_ref: Option<Text<60>>,
         signature: Option<FileRefV1>,
-        /// How a dispatcher knows.
-        evidence: Option<Text<2000>>,
+        /// How a dispatcher knows: a text, or a file.
+        evidence: Option<Evidence>,
         evidence_file: Option<FileRefV1>,
     }
 
@@ -303,7 +351,7 @@ payload! {
         reason: Option<ReasonCode>,
         note: Option<Text<2000>>,
         wish: QuoteWish,
-        evidence: Option<Text<2000>>,
+        evidence: Option<Evidence>,
         evidence_file: Option<FileRefV1>,
     }
 
@@ -577,7 +625,7 @@ payload! {
 
     /// TK-41 `ticket.confirm`.
     ConfirmResolution {
-        evidence: Option<Text<2000>>,
+        evidence: Option<Evidence>,
         evidence_file: Option<FileRefV1>,
     }
 
@@ -624,8 +672,8 @@ payload! {
         serials: Vec<Text<60>>,
         reason: Option<ReasonCode>,
         note: Option<Text<2000>>,
-        /// The location that it is sent to.
-        ship_to: Code,
+        /// The place that it is sent to, one of the maker's; not personal data.
+        ship_to: Text<120>,
         carrier: Option<Text<60>>,
         valid_until: Date,
         /// `workshop` or `exchange`; default `workshop`.

@@ -106,7 +106,8 @@ pub struct FileRefV1 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MeasurementV1 {
-    /// What was measured.
+    /// What was measured; readings call it `name`.
+    #[serde(alias = "name")]
     pub characteristic: Text<60>,
     /// The value, as it was read.
     pub value: Text<40>,

@@ -488,7 +488,7 @@ sampled! {
         serials: Vec<Text<60>>,
         reason: ReasonCode,
         note: Option<Sealed>,
-        ship_to: Code,
+        ship_to: Text<120>,
         carrier: Option<Text<60>>,
         valid_until: Date,
         service_mode: ServiceMode,

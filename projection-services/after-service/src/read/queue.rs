@@ -46,14 +46,21 @@ const TICKET: [Field; 25] = [
 ];
 
 const VISIT: [Field; 7] = [
-    field("visit_id", "v.visit_id", Kind::Uuid, false),
-    field("window_start", "v.window_start", Kind::Instant, false),
-    field("window_end", "v.window_end", Kind::Instant, false),
-    field("location", "v.location", Kind::Text, false),
-    field("visit_state", "v.state", Kind::Text, false),
-    field("customer_confirmed", "v.confirmed", Kind::Bool, false),
-    field("parts_to_bring", "v.parts", Kind::Json, false),
+    field("visit_id", "v.visit_id", Kind::Uuid, true),
+    field("window_start", "v.window_start", Kind::Instant, true),
+    field("window_end", "v.window_end", Kind::Instant, true),
+    field("location", "v.location", Kind::Text, true),
+    field("visit_state", "v.state", Kind::Text, true),
+    field("customer_confirmed", "v.confirmed", Kind::Bool, true),
+    field("parts_to_bring", "COALESCE(v.parts, '[]')", Kind::Json, false),
 ];
+
+/// Visits, and open tickets that have none to come.
+const VISITS: &str = "(SELECT seq, visit_id, window_start, window_end, location, technician, state, confirmed, parts
+        FROM visit WHERE state <> 'cancelled'
+    UNION ALL SELECT seq, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM ticket WHERE open = 1 AND lead IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM visit x WHERE x.seq = ticket.seq AND x.state = 'planned')) v
+    JOIN ticket t ON t.seq = v.seq JOIN json_each(p.b) d ON d.key = t.site";
 
 const fn both() -> [Field; 32] {
     let mut all = [VISIT[0]; 32];
@@ -68,14 +75,15 @@ const fn both() -> [Field; 32] {
 static VISIT_AND_TICKET: [Field; 32] = both();
 static TICKET_ALONE: [Field; 25] = TICKET;
 
-/// The visits of technician `a` on a day, with their tickets. `b` is a JSON object with the beginning and end
-/// of the day at each site, in milliseconds.
+/// The visits of technician `a` on a day, with their tickets, and where `b` says so also the tickets that have
+/// no visit to come, last. `b` is a JSON object with the beginning and end of the day at each site, in
+/// milliseconds, and whether such tickets belong to it.
 pub static DAY_PLAN: Table = Table {
     name: "day-plan",
-    from: "visit v JOIN ticket t ON t.seq = v.seq JOIN json_each(p.b) d ON d.key = t.site",
-    only: "v.state <> 'cancelled' AND (v.technician = p.a OR t.lead = p.a
-            OR EXISTS (SELECT 1 FROM json_each(t.helpers) h WHERE h.value = p.a))
-        AND v.window_start < json_extract(d.value, '$[1]') AND v.window_end >= json_extract(d.value, '$[0]')",
+    from: VISITS,
+    only: "(v.technician IS p.a OR t.lead = p.a OR EXISTS (SELECT 1 FROM json_each(t.helpers) h WHERE h.value = p.a))
+        AND CASE WHEN v.visit_id IS NULL THEN json_extract(d.value, '$[2]')
+            ELSE v.window_start < json_extract(d.value, '$[1]') AND v.window_end >= json_extract(d.value, '$[0]') END",
     site: "t.site",
     own: OWN,
     fields: &VISIT_AND_TICKET,
@@ -84,8 +92,8 @@ pub static DAY_PLAN: Table = Table {
         narrow("state", "t.state", Takes::Words(states), "states of tickets"),
         narrow("priority", "t.priority", Takes::Words(priorities), "priorities, 1 is the most urgent"),
     ],
-    order: (&["v.window_start"], Direction::Ascending),
-    key: &["v.seq", "v.visit_id"],
+    order: (&["COALESCE(v.window_start, 9007199254740991)"], Direction::Ascending),
+    key: &["v.seq", "COALESCE(v.visit_id, x'')"],
 };
 
 /// The open tickets of technician `a`, visits or not, the least time left first.

@@ -3,13 +3,13 @@
 //! Each sends the ticket back to where it was. After a refusal or an expiry chargeable work stays
 //! blocked (T2): the way on is another quote, a resolution without repair, or the end of the ticket.
 
-use mw_contract::command::ticket::{ApproveQuote, ExpireQuote, RejectQuote};
+use mw_contract::command::ticket::{ApproveQuote, Evidence, ExpireQuote, RejectQuote};
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::parts::FileRefV1;
 use mw_contract::event::ticket::{QuoteApprovedV1, QuoteExpiredV1, QuoteRejectedV1};
 use mw_contract::event::ticket_parts::EvidenceV1;
 use mw_contract::reference::catalogues;
-use mw_contract::{CommandType, EntityId, Rejection, Sealed, Text, TicketState};
+use mw_contract::{CommandType, EntityId, Rejection, Sealed, TicketState};
 
 use crate::rules::{Case, Facts, all_valid, check_file};
 use crate::state::{AfterServiceState, Quote, QuoteAnswer};
@@ -26,7 +26,7 @@ pub fn approve(
     let found = Case::find(facts, state, ctx)?;
     let role = found.authorise(false)?;
     let on_behalf = !found.by_customer(role);
-    let evidence = evidence(on_behalf, p.evidence.as_ref(), p.evidence_file.as_ref())?;
+    let evidence = told(on_behalf, p.evidence.as_ref(), p.evidence_file.as_ref())?;
     let mut errors = Vec::new();
     if let Some(f) = &p.signature {
         check_file(&mut errors, "payload.signature", f);
@@ -60,7 +60,7 @@ pub fn reject(
     let found = Case::find(facts, state, ctx)?;
     let role = found.authorise(false)?;
     let on_behalf = !found.by_customer(role);
-    let evidence = evidence(on_behalf, p.evidence.as_ref(), p.evidence_file.as_ref())?;
+    let evidence = told(on_behalf, p.evidence.as_ref(), p.evidence_file.as_ref())?;
     let (reason, _) = facts.need_reason(catalogues::QUOTE, p.reason.as_ref(), p.note.as_ref())?;
     let case = Case::open(facts, state, CommandType::TicketRejectQuote, ctx)?;
     let quote = current(&case, p.quote_id, None, "TK-12")?;
@@ -130,11 +130,13 @@ fn back(case: &Case<'_>) -> TicketState {
 }
 
 /// How those who answer for a customer know what it wants: in words or as a file.
-fn evidence(
+fn told(
     on_behalf: bool,
-    text: Option<&Text<2000>>,
+    evidence: Option<&Evidence>,
     file: Option<&FileRefV1>,
 ) -> Result<Option<EvidenceV1>, Rejection> {
+    let text = evidence.and_then(Evidence::words);
+    let file = file.or(evidence.and_then(Evidence::file));
     if text.is_none() && file.is_none() {
         let need = "is needed on behalf of a customer: say how you know, or give evidence_file";
         return if on_behalf { Err(Rejection::invalid("payload.evidence", need)) } else { Ok(None) };
@@ -195,6 +197,11 @@ mod tests {
         let d = approve(&mut w, &dispatcher(), id, q, json!({"evidence": "letter of 2 March"})).unwrap();
         assert_eq!((&data(&d, 0)["on_behalf"], d.role), (&json!(true), Role::Dispatcher));
         assert_eq!(data(&d, 0)["evidence"]["text"], json!("letter of 2 March"));
+        for name in ["evidence", "evidence_file"] {
+            let (id, q) = quoted(&mut w);
+            let d = approve(&mut w, &dispatcher(), id, q, json!({name: file(&"0".repeat(64))})).unwrap();
+            assert_eq!(data(&d, 0)["evidence"]["file"]["bytes"], json!(10), "{name}");
+        }
         let (id, q) = quoted(&mut w);
         let d = approve(&mut w, &dispatcher(), id, q, json!({"evidence_file": file(&"0".repeat(64))})).unwrap();
         assert_eq!(data(&d, 0)["evidence"]["file"]["bytes"], json!(10));
