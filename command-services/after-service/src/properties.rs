@@ -34,7 +34,7 @@ struct Step {
 fn step() -> impl Strategy<Value = Step> {
     let first = (any::<bool>(), any::<prop::sample::Index>(), any::<u8>(), 0u8..8, any::<u8>(), any::<u8>());
     (first, 0u16..180, any::<u8>(), 0u8..30).prop_map(|((any, command, who, ticket, a, b), minutes, late, broken)| {
-        let late = if late < 230 { 0 } else { late - 230 };
+        let late = late.saturating_sub(230);
         Step { any: any && command.index(3) == 0, command, who, ticket, a, b, minutes, late, broken: broken == 0 }
     })
 }
@@ -128,7 +128,7 @@ fn who(command: &str, n: u8) -> Actor {
         | "raise-sla-warning"
         | "breach-sla" => system(),
         "verify" => inspector(),
-        "reopen" | "cancel" | "comment" | "escalate" if n % 2 == 0 => customer(),
+        "reopen" | "cancel" | "comment" | "escalate" if n.is_multiple_of(2) => customer(),
         _ => [dispatcher(), admin()][usize::from(n % 2)].clone(),
     }
 }
@@ -297,7 +297,7 @@ struct Histories {
 impl Histories {
     /// Three tickets of acme, one of them about a unit that nobody knows, so that acme would have to pay.
     fn new() -> Self {
-        let mut w = World::new();
+        let w = World::new();
         w.plant.unit(crate::known::Unit { customer_id: None, status: UnitStatus::InStock, ..unit("SN-3") });
         let mut h = Histories { w, tickets: Vec::new(), log: BTreeMap::new(), accepted: 0 };
         for (n, serial) in ["SN-1", "SN-404", "SN-1"].into_iter().enumerate() {
@@ -332,7 +332,7 @@ impl Histories {
                 role: Some(d.role),
                 late: false,
             };
-            log.push((stream.clone(), event.clone(), meta));
+            log.push((*stream, event.clone(), meta));
             self.w.fold(stream, event, at, who, d.role);
         }
         self.accepted += 1;
