@@ -1,11 +1,15 @@
 //! Who may do and see what, through the running program: every pair of role and command, every
 //! route out of scope, forged senders and moved clocks.
 
+#[path = "access/service.rs"]
+mod service;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mw_blackbox::mosquitto::Protocol;
 use mw_blackbox::mqtt::{Connection, Incoming};
+use mw_blackbox::service::Desk;
 use mw_blackbox::{Commands, Http, SECRET, System, story};
 use serde_json::{Value, json};
 
@@ -251,6 +255,7 @@ struct Ids {
     order: String,
     machine: String,
     command: String,
+    ticket: String,
 }
 
 /// Something of everything that has a route: an order with shortages, a nonconformance, a unit with a
@@ -293,7 +298,27 @@ fn plant_1(system: &System) -> Ids {
     lead.rejected(&late, "GUARD_FAILED");
     let command = create["command_id"].as_str().unwrap().to_owned();
     http.eventually("/v1/units/SN-0001", |a| a.status == 200);
-    Ids { order, machine, command }
+    let ticket = serviced(system, &machine);
+    Ids { order, machine, command, ticket }
+}
+
+/// A ticket with a visit, a part that was used, clocks that ran out, and a maintenance plan.
+fn serviced(system: &System, machine: &str) -> String {
+    let mut desk = Desk::open(system, "scope");
+    let ticket = desk.ticket(json!({}));
+    desk.assigned(&ticket);
+    let visit = json!({"visit_id": story::new_id(), "window_start": service::after_days(2, "08:00"),
+        "window_end": service::after_days(2, "09:00"), "location": "site"});
+    desk.does("dispatcher-1", "ticket.schedule-visit", &ticket, visit);
+    let session = json!({"session_id": story::new_id(), "activity": "repair"});
+    desk.does("technician-1", "ticket.start-work", &ticket, session);
+    let used = json!([{"item_id": "seal-20", "qty": 1, "source": "van", "coverage": "warranty"}]);
+    let used = json!({"consumption_id": story::new_id(), "lines": used});
+    desk.does("technician-1", "ticket.consume-parts", &ticket, used);
+    let plan = json!({"name": "Check the seals", "target": {"kind": "equipment", "equipment_id": machine},
+        "trigger": {"calendar": "FREQ=YEARLY"}, "template": {"title": "Check the seals"}});
+    desk.does("planner-1", "maintenance-plan.create", &story::new_id(), plan);
+    ticket
 }
 
 #[test]
@@ -325,6 +350,8 @@ fn what_is_of_another_site_is_not_there_on_any_route() {
         ("/v1/kpis", format!("/v1/kpis?{span}&cell=cell-1")),
         ("/v1/kpis", format!("/v1/kpis?{span}&site=plant-1")),
         ("/v1/pareto/{kind}", format!("/v1/pareto/scrap-reason?{span}&line=line-1")),
+        ("/v1/tickets/{id}", format!("/v1/tickets/{}", ids.ticket)),
+        ("/v1/tickets/{id}/events", format!("/v1/tickets/{}/events", ids.ticket)),
     ];
     // Many things: none of them.
     let lists = [
@@ -335,7 +362,11 @@ fn what_is_of_another_site_is_not_there_on_any_route() {
         ("/v1/stock", "/v1/stock".to_owned()),
         ("/v1/shortages", "/v1/shortages".to_owned()),
         ("/v1/quality", "/v1/quality".to_owned()),
+        ("/v1/tickets", "/v1/tickets".to_owned()),
+        ("/v1/maintenance-plans", "/v1/maintenance-plans".to_owned()),
+        ("/v1/parts-usage", "/v1/parts-usage".to_owned()),
         ("/v1/audit/events", "/v1/audit/events?context=production".to_owned()),
+        ("/v1/audit/events", "/v1/audit/events?context=after-service".to_owned()),
     ];
     for (_, path) in &things {
         mine.eventually(path, |a| a.status == 200);
@@ -344,15 +375,25 @@ fn what_is_of_another_site_is_not_there_on_any_route() {
         assert!(!a.text.contains(order.as_str()) || path.contains(order.as_str()), "{path}: {}", a.text);
     }
     for (_, path) in &lists {
-        if *path != "/v1/audit/events?context=production" {
+        let of_no_site = path.contains("audit");
+        if !of_no_site {
             mine.eventually(path, |a| !a.items().is_empty());
         }
         let seen = theirs.get(path).items();
-        assert!(seen.iter().all(|i| i["site"] != "plant-1" && !i.to_string().contains(order)), "{path}: {seen:?}");
-        if *path != "/v1/audit/events?context=production" {
-            assert!(seen.is_empty(), "{path}: {seen:?}");
-        }
+        let told = |i: &Value| [order, &ids.ticket].iter().any(|id| i.to_string().contains(id.as_str()));
+        assert!(seen.iter().all(|i| i["site"] != "plant-1" && !told(i)), "{path}: {seen:?}");
+        assert!(of_no_site || seen.is_empty(), "{path}: {seen:?}");
     }
+    // A technician's day, clocks and backlog: what stands there is of tickets.
+    for path in ["/v1/queues/technicians/technician-1", "/v1/boards/tickets", "/v1/sla/at-risk"] {
+        if !path.contains("sla") {
+            mine.eventually(path, |a| a.text.contains(&ids.ticket));
+        }
+        assert!(!theirs.get(path).text.contains(&ids.ticket), "{path}");
+    }
+    let open = |http: &Http| http.get("/v1/backlog").items().iter().filter_map(|b| b["count"].as_u64()).sum::<u64>();
+    assert_eq!((open(&mine), open(&theirs)), (1, 0));
+
     // The board shows columns without cards; the inbox holds what was refused at plant-1.
     assert!(!theirs.get("/v1/boards/work-orders").text.contains(order.as_str()));
     mine.eventually("/v1/inbox", |a| !a.items().is_empty());
@@ -361,8 +402,20 @@ fn what_is_of_another_site_is_not_there_on_any_route() {
     // Every route of the API is one of these, or of no site.
     let paths = Http::new(&system).get("/openapi.json").json()["paths"].clone();
     let tried: BTreeSet<&str> = things.iter().chain(&lists).map(|t| t.0).collect();
-    let of_no_site =
-        ["/v1/boards/work-orders", "/v1/inbox", "/v1/token", "/v1/audit/proofs", "/v1/audit/proofs/{position}"];
+    let of_no_site = [
+        "/v1/boards/work-orders",
+        "/v1/boards/tickets",
+        "/v1/queues/technicians/{account}",
+        "/v1/sla/at-risk",
+        "/v1/backlog",
+        // A customer's, at whatever site.
+        "/v1/my/units",
+        "/v1/my/tickets",
+        "/v1/inbox",
+        "/v1/token",
+        "/v1/audit/proofs",
+        "/v1/audit/proofs/{position}",
+    ];
     for path in paths.as_object().unwrap().keys().filter(|p| p.starts_with("/v1/")) {
         assert!(
             tried.contains(path.as_str()) || of_no_site.contains(&path.as_str()),

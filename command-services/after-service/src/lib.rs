@@ -19,6 +19,8 @@ pub mod known;
 pub mod matrix;
 pub mod plan;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod rule_list;
 pub mod rules;
 pub mod sla;

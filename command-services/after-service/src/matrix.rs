@@ -137,3 +137,6 @@ fn was_before_resolution(ticket: &Ticket, ctx: &DecisionContext<'_>) -> bool {
         .as_ref()
         .is_some_and(|r| ctx.occurred_at < r.at && ctx.received_at.since(r.recorded_at) <= LATE_MS)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,10 @@ const RULES: &[&str] = &[
     "tk_10_r3", "tk_11_r1", "tk_12", "tk_13_r1", "tk_13_r2", "tk_13_r3", "tk_14", "tk_15", "tk_16", "tk_17_r1",
     "tk_17_r2", "tk_17_r3", "tk_18", "tk_19", "tk_20", "tk_21", "tk_22", "tk_23_r1", "tk_23_r2", "tk_23_r3",
     "tk_23_r4", "tk_24", "tk_25", "tk_26", "tk_27", "tk_28", "tk_29_r1", "tk_29_r2", "tk_29_r3", "tk_30", "tk_31_r1",
-    "tk_31_r2", "tk_32", "tk_33_r1", "tk_33_r2", "tk_34", "tk_35", "tk_36_r1", "tk_37_r1", "tk_38_r1", "tk_39_r1",
-    "tk_39_r2", "tk_39_r3", "tk_39_r4", "tk_39_r5", "tk_40", "tk_41_r1", "tk_42", "tk_43", "tk_44", "tk_45_r1",
-    "tk_46", "tk_47", "tk_48", "tk_49", "tk_50", "mp_01", "mp_02", "mp_03", "mp_04", "mp_05", "mp_06", "mp_07",
+    "tk_31_r2", "tk_32", "tk_33", "tk_33_r1", "tk_33_r2", "tk_34", "tk_35", "tk_36", "tk_36_r1", "tk_37", "tk_37_r1",
+    "tk_38_r1", "tk_39_r1", "tk_39_r2", "tk_39_r3", "tk_39_r4", "tk_39_r5", "tk_40", "tk_41_r1", "tk_42", "tk_43",
+    "tk_44", "tk_45", "tk_45_r1", "tk_46", "tk_47", "tk_48", "tk_49", "tk_50", "mp_01", "mp_02", "mp_03", "mp_04",
+    "mp_05", "mp_06", "mp_07",
 ];
 
 /// The sources of this crate.
@@ -25,13 +26,21 @@ fn sources(dir: &std::path::Path, out: &mut Vec<String>) {
     }
 }
 
+/// Does the rest of a test's name begin with the number of a rule, such as `r1_`?
+fn numbered(rest: &str) -> bool {
+    rest.strip_prefix('r').is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()))
+}
+
 #[test]
 fn every_rule_has_a_test_of_its_name() {
     let mut all = Vec::new();
     sources(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut all);
     for rule in RULES {
         let name = format!("fn {rule}_");
-        assert!(all.iter().any(|s| s.contains(&name)), "no test begins with {rule}_");
+        // A test of `TK-37.R1` is none of what TK-37 says beside its numbered rules.
+        let of_it = |rest: &str| rule.contains("_r") || !numbered(rest);
+        let named = |s: &String| s.split(&name).skip(1).any(of_it);
+        assert!(all.iter().any(named), "no test begins with {rule}_");
     }
     // No rule id is used in the code and left out of the list.
     for source in &all {

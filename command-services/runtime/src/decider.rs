@@ -256,9 +256,7 @@ impl<D: Domain> CommandDecider<D> {
         if version == Version::ZERO && self.domain.needs_existing(command) {
             return Ok(Err(Rejection::not_found(format!("there is no {stream}"))));
         }
-        if let Err(r) = self.check_version(job, command, &stream, version) {
-            return Ok(Err(r));
-        }
+        let stale = self.check_version(job, command, &stream, version).err();
         let people = Directory(self.accounts.as_ref());
         let ctx = DecisionContext {
             people: &people,
@@ -271,6 +269,11 @@ impl<D: Domain> CommandDecider<D> {
             version,
         };
         let decided = self.domain.decide(&state, command, &ctx);
+        if let Some(r) = stale {
+            // Whoever may not see it, or may not do this there, is not told what has happened to it.
+            let shut = |d: &Rejection| matches!(d.code, ErrorCode::NotFound | ErrorCode::Forbidden) && d.field.is_none();
+            return Ok(Err(decided.err().filter(shut).unwrap_or(r)));
+        }
         if !matches!(&decided, Err(r) if matches!(r.code, ErrorCode::InvalidState | ErrorCode::NotFound | ErrorCode::Forbidden))
             && let Err(r) = check_time(&ctx)
         {

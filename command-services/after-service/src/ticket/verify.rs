@@ -3,7 +3,7 @@
 use mw_contract::command::ticket::VerifyRepair;
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::ticket::RepairVerifiedV1;
-use mw_contract::{CommandType, Rejection, Role, Sealed};
+use mw_contract::{CommandType, Rejection, RepairVerdict, Role, Sealed};
 
 use crate::rules::{Case, Facts, authorise_if, not_before};
 use crate::state::AfterServiceState;
@@ -28,6 +28,10 @@ pub fn verify(
     if case.ticket.severity == Some(1) && (resolver == Some(me) || case.ticket.opened_by == *me) {
         let message = format!("it is of severity 1 and {me} reported or resolved it: somebody else verifies it");
         return Err(Rejection::guard("TK-40", message));
+    }
+    if p.verdict == RepairVerdict::Fail && case.ticket.lead.is_none() {
+        let message = "nobody leads it who could go on: reopen it with ticket.reopen, then assign a technician";
+        return Err(Rejection::guard("T1", message).at("payload.verdict"));
     }
     if let Some(r) = &case.ticket.resolution {
         not_before(ctx.occurred_at, r.at, "it would be verified before it was resolved")?;
