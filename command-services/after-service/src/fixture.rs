@@ -118,7 +118,6 @@ struct Inner {
     availability: Vec<Availability>,
     units: Vec<Unit>,
     machines: Vec<Machine>,
-    orders: Vec<Order>,
 }
 
 impl Known for Plant {
@@ -134,8 +133,8 @@ impl Known for Plant {
     fn machine(&self, id: AggregateId) -> Option<Machine> {
         self.0.lock().unwrap().machines.iter().find(|m| m.equipment_id == id).cloned()
     }
-    fn order(&self, id: AggregateId) -> Option<Order> {
-        self.0.lock().unwrap().orders.iter().find(|o| o.work_order_id == id).cloned()
+    fn order(&self, _: AggregateId) -> Option<Order> {
+        None
     }
 }
 
@@ -154,9 +153,6 @@ impl Plant {
     }
     pub fn machine(&self, machine: Machine) {
         self.0.lock().unwrap().machines.push(machine);
-    }
-    pub fn order(&self, order: Order) {
-        self.0.lock().unwrap().orders.push(order);
     }
 }
 
