@@ -117,6 +117,119 @@ fn pm_4_a_clock_that_stands_still_or_was_met_fires_nothing_and_goes_on_from_what
     l.is_the_same_in_every_order();
 }
 
+fn breached(clock: SlaClock, due: &str) -> Event {
+    changed!(SlaBreached, |e| {
+        (e.clock, e.due) = (clock, at(due));
+    })
+}
+
+#[test]
+fn pm_4_a_clock_that_was_stopped_too_late_is_escalated_once_and_counts_no_further() {
+    let mut l = Live::new("2026-03-02T09:00:00Z");
+    let t = l.ticket(5, "TK-2026-000005");
+    l.happened(&[(t, started("2026-03-02T17:00:00Z"))]);
+    // The timers did not run meanwhile: the resolution itself says that it was too late.
+    l.now = at("2026-03-03T10:00:00Z");
+    l.happened(&[(t, common::sample("TicketResolved")), (t, breached(SlaClock::Resolution, "2026-03-02T17:00:00Z"))]);
+    l.until("2026-03-03T10:00:00Z");
+    let row = l.only();
+    assert_eq!((row.command.as_str(), &row.payload["level"]), ("ticket.escalate", &1.into()));
+    let level = changed!(TicketEscalated, |e| {
+        (e.old_level, e.level) = (0, 1);
+    });
+    l.accept(&row, &[(t, level)]);
+    l.until("2026-04-01T00:00:00Z");
+    assert!(l.waiting().is_empty(), "{:?}", l.commands());
+    l.is_the_same_in_every_order();
+}
+
+#[test]
+fn pm_4_a_clock_that_begins_anew_warns_and_breaches_anew() {
+    let clock = SlaClock::Update;
+    let mut l = Live::new("2026-03-02T09:00:00Z");
+    let t = l.ticket(5, "TK-2026-000005");
+    let all = changed!(SlaStarted, |e| {
+        (e.cycle, e.policy) = (1, policy());
+        e.policy.targets = vec![ClockTargetV1 { clock, target: Seconds(7200), warn_pct: vec![50] }];
+        e.clocks = vec![ClockV1 { clock, target: Seconds(7200), remaining_s: 7200, due: None }];
+    });
+    l.happened(&[(t, all)]);
+    let again = |remaining_s, due: &str| {
+        changed!(SlaResumed, |e| {
+            (e.clock, e.remaining_s, e.due) = (clock, remaining_s, at(due));
+        })
+    };
+    l.happened(&[(t, again(7200, "2026-03-02T11:00:00Z"))]);
+    for (warned, due, next) in [
+        ("2026-03-02T10:00:00Z", "2026-03-02T11:00:00Z", "2026-03-02T14:00:00Z"),
+        ("2026-03-02T13:00:00Z", "2026-03-02T14:00:00Z", "2026-03-02T16:00:00Z"),
+    ] {
+        l.until(warned);
+        let row = l.only();
+        assert_eq!((row.command.as_str(), &row.payload["pct"]), ("ticket.raise-sla-warning", &50.into()));
+        let raised = changed!(SlaWarningRaised, |e| {
+            (e.clock, e.pct) = (clock, 50);
+        });
+        l.accept(&row, &[(t, raised)]);
+        l.until(due);
+        let row = l.only();
+        assert_eq!(row.command, "ticket.breach-sla");
+        l.accept(&row, &[(t, breached(clock, due))]);
+        let row = l.one("ticket.escalate");
+        let level = changed!(TicketEscalated, |e| {
+            (e.old_level, e.level) = (0, 1);
+        });
+        l.accept(&row, &[(t, level)]);
+        // The customer hears from us at last, an hour too late: from now on it is two hours again.
+        l.now = at(due).plus_millis(3_600_000 - 1);
+        l.happened(&[(t, again(7200, next))]);
+        let down = changed!(TicketDeescalated, |e| {
+            (e.old_level, e.level) = (1, 0);
+        });
+        l.happened(&[(t, down)]);
+    }
+    l.is_the_same_in_every_order();
+}
+
+#[test]
+fn pm_4_a_breach_that_is_taken_back_leaves_a_clock_that_runs_its_timers() {
+    let mut l = Live::new("2026-03-02T09:00:00Z");
+    let t = l.ticket(5, "TK-2026-000005");
+    l.happened(&[(t, started("2026-03-02T17:00:00Z"))]);
+    l.now = at("2026-03-02T17:00:00Z");
+    l.happened(&[(t, breached(SlaClock::Resolution, "2026-03-02T17:00:00Z"))]);
+    let row = l.only();
+    l.accept(
+        &row,
+        &[(
+            t,
+            changed!(TicketEscalated, |e| {
+                (e.old_level, e.level) = (0, 1);
+            }),
+        )],
+    );
+    // It has twice the time by another policy.
+    let applied = changed!(SlaPolicyApplied, |e| {
+        e.policy = policy();
+        e.policy.targets[0].target = Seconds(57_600);
+        e.clocks = vec![ClockV1 {
+            clock: SlaClock::Resolution,
+            target: Seconds(57_600),
+            remaining_s: 28_800,
+            due: Some(at("2026-03-03T17:00:00Z")),
+        }];
+    });
+    let revoked = changed!(SlaBreachRevoked, |e| {
+        (e.clock, e.reason) = (SlaClock::Resolution, "policy_changed".parse().unwrap());
+    });
+    l.happened(&[(t, applied), (t, revoked)]);
+    l.until("2026-03-03T12:59:59Z");
+    assert!(l.waiting().is_empty(), "{:?}", l.commands());
+    l.until("2026-03-03T13:00:00Z");
+    assert_eq!(l.only().payload["pct"], 75);
+    l.is_the_same_in_every_order();
+}
+
 fn plan(trigger: serde_json::Value, last: &str, lead_days: Option<u16>) -> Event {
     changed!(PlanCreated, |e| {
         (e.site_id, e.time_zone) = ("plant-1".parse().unwrap(), "UTC".parse_text());

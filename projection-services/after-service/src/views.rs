@@ -4,6 +4,7 @@
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
+use mw_calendar::BusinessCalendar;
 use mw_contract::{AggregateId, AggregateKind, Context, Event, Instant, StoredCommit, TicketState, Version};
 use mw_projection::{ApplyError, Projection};
 use mw_views::columns::at;
@@ -40,18 +41,20 @@ struct Cached {
 pub struct AfterServiceViews {
     tickets: LruCache<AggregateId, Cached>,
     dirty: Vec<AggregateId>,
+    /// The calendar that was last counted by, with its key.
+    calendar: Option<(i64, BusinessCalendar)>,
 }
 
 impl AfterServiceViews {
     /// The name of the file.
     pub const NAME: &'static str = "after-service";
     /// Raised with every change of what is written.
-    pub const SCHEMA: u32 = 3;
+    pub const SCHEMA: u32 = 4;
 
     /// With an empty cache.
     pub fn new() -> Self {
         let cached = NonZeroUsize::new(CACHED_TICKETS).unwrap_or(NonZeroUsize::MIN);
-        AfterServiceViews { tickets: LruCache::new(cached), dirty: Vec::new() }
+        AfterServiceViews { tickets: LruCache::new(cached), dirty: Vec::new(), calendar: None }
     }
 }
 
@@ -113,7 +116,7 @@ impl Projection for AfterServiceViews {
                     Event::SlaPolicyApplied(e) => Some(business::key_of(tx, &e.policy.calendar)?),
                     _ => None,
                 };
-                let meta = Meta {
+                let mut meta = Meta {
                     position: stored.position,
                     version: stored.event.version,
                     occurred_at: stored.event.occurred_at,
@@ -121,8 +124,9 @@ impl Projection for AfterServiceViews {
                     by: commit.head.account.clone(),
                     role: commit.head.role,
                     calendar,
+                    business: None,
                 };
-                self.ticket(tx, stored.event.stream.id, event, &meta)?;
+                self.ticket(tx, stored.event.stream.id, event, &mut meta)?;
             }
             trail::event(tx, commit, idx, stored, event, &words::changes(event))?;
         }
@@ -141,11 +145,12 @@ impl Projection for AfterServiceViews {
     fn forget(&mut self) {
         self.tickets.clear();
         self.dirty.clear();
+        self.calendar = None;
     }
 }
 
 impl AfterServiceViews {
-    fn ticket(&mut self, tx: &Connection, id: AggregateId, event: &Event, meta: &Meta) -> Result<(), ApplyError> {
+    fn ticket(&mut self, tx: &Connection, id: AggregateId, event: &Event, meta: &mut Meta) -> Result<(), ApplyError> {
         if let Event::TicketOpened(e) = event {
             let ticket = Ticket::open(id, e, meta);
             self.put(tx, id, Cached { ticket, row: None, rows: Rows::default(), dirty: true })?;
@@ -165,6 +170,12 @@ impl AfterServiceViews {
         if meta.version != expected {
             let found = c.ticket.version;
             return Err(ApplyError::Impossible(format!("version {} of ticket/{id} after {found}", meta.version)));
+        }
+        if let Some(key) = c.ticket.sla.runs_by(c.ticket.cycle) {
+            if self.calendar.as_ref().is_none_or(|(k, _)| *k != key) {
+                self.calendar = business::calendar(tx, key)?.map(|c| (key, c));
+            }
+            meta.business = self.calendar.as_ref().map(|(_, c)| c.clone());
         }
         c.ticket.apply(event, meta);
         if !std::mem::replace(&mut c.dirty, true) {

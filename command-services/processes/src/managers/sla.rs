@@ -98,6 +98,19 @@ fn change(cx: &Cx<'_>, which: SlaClock, f: impl FnOnce(&mut Clock)) -> rusqlite:
     }
 }
 
+impl Clock {
+    /// It goes on, or waits to, with so much time: what no longer holds of it is forgotten, so that it warns
+    /// and breaches anew.
+    fn with(&mut self, remaining_s: i64, due: Option<Instant>) {
+        self.due = due;
+        self.breached &= remaining_s <= 0;
+        let used = self.target.saturating_sub(remaining_s);
+        if used.saturating_mul(100) < self.target.saturating_mul(i64::from(self.warned)) {
+            self.warned = 0;
+        }
+    }
+}
+
 fn stop(cx: &Cx<'_>, which: SlaClock) -> rusqlite::Result<()> {
     change(cx, which, |c| c.due = None)
 }
@@ -152,32 +165,43 @@ impl Manager for Sla {
                     keep(cx, Clock { clock, cycle: e.cycle, target, due: c.due, warned: 0, breached: false })
                 })
             }
-            Event::SlaPolicyApplied(e) => e.clocks.iter().try_for_each(|c| {
-                let known = match clock(tx, id, c.clock)? {
-                    Some(k) => Some(k),
-                    None => unknown(cx, c.clock)?,
-                };
-                let Some(known) = known else { return Ok(()) };
-                // The shares are of another time now.
-                keep(cx, Clock { target: c.target.0 as i64, due: c.due, warned: 0, ..known })
-            }),
-            Event::SlaPaused(e) => stop(cx, e.clock),
+            Event::SlaPolicyApplied(e) => {
+                // What has no target any more does not count on.
+                let gone = |c: &&SlaClock| !e.clocks.iter().any(|n| n.clock == **c);
+                SlaClock::ALL.iter().filter(gone).try_for_each(|c| stop(cx, *c))?;
+                e.clocks.iter().try_for_each(|c| {
+                    let known = match clock(tx, id, c.clock)? {
+                        Some(k) => Some(k),
+                        None => unknown(cx, c.clock)?,
+                    };
+                    let Some(known) = known else { return Ok(()) };
+                    // The shares are of another time now.
+                    let mut new = Clock { target: c.target.0 as i64, warned: 0, ..known };
+                    new.with(c.remaining_s, c.due);
+                    keep(cx, new)
+                })
+            }
+            Event::SlaPaused(e) => change(cx, e.clock, |c| c.with(e.remaining_s, None)),
             Event::SlaResumed(e) => {
                 let known = match clock(tx, id, e.clock)? {
                     Some(k) => Some(k),
                     None => unknown(cx, e.clock)?,
                 };
-                known.map_or(Ok(()), |k| keep(cx, Clock { due: Some(e.due), ..k }))
+                let Some(mut known) = known else { return Ok(()) };
+                known.with(e.remaining_s, Some(e.due));
+                keep(cx, known)
             }
             Event::SlaWarningRaised(e) => change(cx, e.clock, |c| c.warned = c.warned.max(e.pct)),
             Event::SlaBreached(e) => {
-                change(cx, e.clock, |c| (c.breached, c.due) = (true, Some(e.due)))?;
+                // What was stopped too late has breached, and does not count on.
+                change(cx, e.clock, |c| (c.breached, c.due) = (true, c.due.map(|_| e.due)))?;
                 match tickets::ticket(tx, id)?.filter(|t| t.level < 1) {
                     Some(t) => escalate(tx, &t, cx.id(), e.clock, 1),
                     None => Ok(()),
                 }
             }
-            Event::SlaBreachRevoked(e) => change(cx, e.clock, |c| (c.breached, c.due) = (false, None)),
+            // What stops it says so itself.
+            Event::SlaBreachRevoked(e) => change(cx, e.clock, |c| c.breached = false),
             Event::SlaMet(e) => stop(cx, e.clock),
             // What is reached needs no timer any more, also if it is taken back later.
             Event::TicketEscalated(e) => SlaClock::ALL.iter().try_for_each(|c| {
@@ -197,7 +221,9 @@ impl Manager for Sla {
                 stop(cx, SlaClock::Resolution)?;
                 stop(cx, SlaClock::Update)
             }
-            Event::TicketClosed(_) | Event::TicketCancelled(_) => SlaClock::ALL.iter().try_for_each(|c| stop(cx, *c)),
+            Event::TicketClosed(_) | Event::TicketCancelled(_) | Event::TicketReopened(_) => {
+                SlaClock::ALL.iter().try_for_each(|c| stop(cx, *c))
+            }
             _ => Ok(()),
         }
     }

@@ -12,6 +12,7 @@ pub mod fold;
 pub mod totals;
 mod work;
 
+use mw_calendar::BusinessCalendar;
 use mw_contract::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,6 +36,8 @@ pub struct Meta {
     pub role: Option<Role>,
     /// The key of the calendar that the event brings along.
     pub calendar: Option<i64>,
+    /// The calendar by which the ticket's clocks run, while one does.
+    pub business: Option<BusinessCalendar>,
 }
 
 /// What it is about.
