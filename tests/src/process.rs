@@ -8,7 +8,7 @@ use std::sync::{Once, mpsc};
 use std::time::{Duration, Instant};
 
 /// How long a start may take, replay of the log included.
-pub const START: Duration = Duration::from_secs(90);
+pub const START: Duration = Duration::from_secs(240);
 
 /// The program under test: `MILLWRIGHT_BIN`, else the one that cargo built beside the tests.
 pub fn binary() -> PathBuf {

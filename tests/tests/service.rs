@@ -358,6 +358,8 @@ fn golden_17_a_plan_by_hours_opens_a_ticket_in_time() {
     count(250, false);
     let opened = http.eventually("/v1/tickets?kind=preventive", |a| a.items().len() == 1);
     assert_eq!(opened.items()[0]["title"], "Grease the spindle");
+    // The plan is told in a command of its own.
+    http.eventually("/v1/maintenance-plans", |_| !told_of(&system, "after-service", "PlanDue").is_empty());
     let due = told_of(&system, "after-service", "PlanDue");
     assert_eq!(due.len(), 1, "{due:?}");
 }
