@@ -307,6 +307,10 @@ fn ticket(t: &mut Ticket, event: &Event, meta: &EventMeta) {
             answered_parts(t, e.request_id);
         }
         Event::PartsUnavailable(e) => answered_parts(t, e.request_id),
+        Event::PartsReleased(e) => {
+            let released = |r: &PartReservationV1| e.lines.iter().any(|l| l.reservation_id == r.reservation_id);
+            t.parts.reserved.retain(|r| !released(r));
+        }
         Event::PartsConsumed(e) => {
             t.parts.consumptions.insert(e.consumption_id);
             for l in &e.lines {

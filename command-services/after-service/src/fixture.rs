@@ -604,7 +604,7 @@ pub fn data(d: &Decision, i: usize) -> Value {
 }
 
 #[test]
-fn a_ticket_gets_into_each_state() {
+fn t1_a_ticket_gets_into_each_state_and_has_a_lead_where_it_needs_one() {
     let mut w = World::new();
     for s in matrix::COLUMNS {
         let id = w.in_state(s);

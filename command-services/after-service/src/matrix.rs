@@ -76,6 +76,7 @@ pub const MATRIX: &[(CommandType, [Possible; 11])] = &[
     (C::TicketRecordDiagnosis,    [No,     No,     No,     Yes,    No,     No,     Yes,    No,     No,     No,     No]),
     (C::TicketRequestParts,       [No,     Yes,    No,     Yes,    Yes,    Yes,    Yes,    Yes,    No,     No,     No]),
     (C::TicketConfirmParts,       [No,     Yes,    Yes,    Yes,    Yes,    Yes,    Yes,    Yes,    Yes,    No,     No]),
+    (C::TicketReleaseParts,       [No,     Yes,    Yes,    Yes,    Yes,    Yes,    Yes,    Yes,    Yes,    No,     No]),
     (C::TicketConsumeParts,       [No,     No,     No,     No,     No,     No,     Yes,    No,     Late,   No,     No]),
     (C::TicketReturnParts,        [No,     Yes,    Yes,    Yes,    Yes,    Yes,    Yes,    Yes,    Yes,    No,     No]),
     (C::TicketHold,               [No,     Yes,    No,     Yes,    Yes,    Yes,    Yes,    No,     No,     No,     No]),

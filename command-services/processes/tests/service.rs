@@ -501,6 +501,38 @@ fn pm_6_parts_that_come_back_are_free_or_in_stock_again_and_those_left_lying_are
 }
 
 #[test]
+fn pm_6_parts_that_nobody_fetched_in_two_weeks_are_free_again() {
+    let (mut l, t, take) = supplied();
+    l.until("2026-03-12T09:00:00Z");
+    let remind = l.only();
+    l.accept(&remind, &[(t, common::sample("CommentAdded"))]);
+    l.until("2026-03-16T08:59:59Z");
+    assert!(l.waiting().is_empty());
+    l.until("2026-03-16T09:00:00Z");
+    let expire = l.only();
+    assert_eq!(
+        (expire.command.as_str(), &expire.payload["reservation_ids"][0]),
+        ("ticket.release-parts", &take.payload["reservation_id"])
+    );
+    l.is_the_same_in_every_order();
+    let released = changed!(PartsReleased, |e| {
+        e.lines.truncate(1);
+        let line = &mut e.lines[0];
+        line.reservation_id = entity_of(&take.payload["reservation_id"]);
+        (line.item_id, line.qty) = ("seal".parse().unwrap(), "3".parse().unwrap());
+        (line.location, line.lot) = ("a-1".parse().unwrap(), None);
+    });
+    l.accept(&expire, &[(t, released)]);
+    let free = l.only();
+    assert_eq!((free.command.as_str(), &free.aggregate), ("stock.release-reservation", &take.aggregate));
+    assert_eq!(free.payload["reservation_id"], take.payload["reservation_id"]);
+    l.accept(&free, &[]);
+    l.until("2026-04-16T09:00:00Z");
+    assert!(l.waiting().is_empty());
+    l.is_the_same_in_every_order();
+}
+
+#[test]
 fn pm_6_what_is_missing_is_told_and_a_ticket_that_ended_meanwhile_gets_nothing() {
     let mut l = Live::new("2026-03-02T09:00:00Z");
     l.plant("{}");

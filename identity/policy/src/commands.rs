@@ -481,6 +481,7 @@ pub const fn command_rule(role: Role, command: CommandType) -> Option<Allowance>
         },
         // Only process managers know: what stock and production answered, whose time has come.
         C::TicketConfirmParts
+        | C::TicketReleaseParts
         | C::TicketExpireQuote
         | C::TicketLinkReplacementOrder
         | C::TicketConfirmReplacement

@@ -121,6 +121,7 @@ const MATRIX: &[(&str, &str)] = &[
     ("ticket.record-diagnosis", "....a...x.."),
     ("ticket.request-parts", "....a...x.."),
     ("ticket.confirm-parts", "..........x"),
+    ("ticket.release-parts", "..........x"),
     ("ticket.consume-parts", "....a...x.."),
     ("ticket.return-parts", "....a...x.."),
     ("ticket.hold", "....ax..x.x"),

@@ -122,7 +122,7 @@ fn kind(
     Ok(offline.then_some("offline"))
 }
 
-/// What the ticket and its plan have answered by going on before the command came.
+/// What its aggregate has answered by going on before the command came.
 const OVERTAKEN: &[&str] = &[
     "ticket.hold",
     "ticket.resume",
@@ -131,6 +131,7 @@ const OVERTAKEN: &[&str] = &[
     "ticket.close",
     "ticket.pause-work",
     "ticket.expire-quote",
+    "ticket.release-parts",
     "ticket.raise-sla-warning",
     "ticket.breach-sla",
     "ticket.escalate",
@@ -138,30 +139,41 @@ const OVERTAKEN: &[&str] = &[
     "maintenance-plan.mark-done",
     // What was made already goes to stock.
     "work-order.cancel",
+    "equipment.start-downtime",
+    "equipment.end-downtime",
+    "equipment.classify-downtime",
+];
+
+/// What was to be let go or ended is gone, and an order that has ended needs nothing.
+const GONE: &[&str] = &[
+    "work-order.release-reservation",
+    "stock.release-reservation",
+    "work-order.request-material",
+    "work-order.confirm-reservation",
+    "work-order.pause-operation",
+    "stock.reserve",
 ];
 
 /// What a process manager reckons with, and has nobody look at. A recall that it proposes is refused for
 /// people to see, and is none of these.
+///
+/// A refusal is final: the same command has the same outcome however often it is sent. One without an
+/// outcome is no failure yet; it is sent again until it has one.
 fn is_an_answer(command_type: &str, code: ErrorCode) -> bool {
-    let overtaken = OVERTAKEN.contains(&command_type);
+    let is = |all: &[&str]| all.contains(&command_type);
     match code {
-        // Too little stock is an answer, and a stale version is tried again by itself.
-        ErrorCode::InsufficientStock | ErrorCode::VersionConflict => true,
+        // It is tried again on the version of now.
+        ErrorCode::VersionConflict => true,
+        // Too little is an answer to whoever asks for some; who has used it is told of no mistake by that.
+        ErrorCode::InsufficientStock => is(&["stock.reserve"]),
         // Somebody issued what it was about to ask for: it asks for the rest.
-        ErrorCode::GuardFailed => overtaken || command_type == "work-order.request-material",
-        // What was to be let go is gone, and an order or ticket that has ended needs nothing.
-        ErrorCode::NotFound | ErrorCode::InvalidState => {
-            let gone = matches!(
-                command_type,
-                "work-order.release-reservation"
-                    | "stock.release-reservation"
-                    | "work-order.request-material"
-                    | "work-order.confirm-reservation"
-                    | "stock.reserve"
-            );
-            gone || overtaken || (command_type == "ticket.confirm-parts" && code == ErrorCode::InvalidState)
-        }
-        ErrorCode::AlreadyExists => matches!(command_type, "ticket.link" | "work-order.link"),
+        ErrorCode::GuardFailed => is(OVERTAKEN) || is(&["work-order.request-material"]),
+        ErrorCode::NotFound => is(OVERTAKEN) || is(GONE),
+        ErrorCode::InvalidState => is(OVERTAKEN) || is(GONE) || is(&["ticket.confirm-parts"]),
+        // What it wanted is there. An order of the same id is another one.
+        ErrorCode::AlreadyExists => !is(&["work-order.create"]),
+        // A downtime that nobody gave a reason can't be split.
+        ErrorCode::ReasonRequired => is(&["equipment.end-downtime", "equipment.classify-downtime"]),
         _ => false,
     }
 }
@@ -189,4 +201,117 @@ fn put(tx: &Connection, commit: &StoredCommit, refusal: &Rejection, kind: &str) 
         refusal.details.as_ref().map(ToString::to_string),
     ])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mw_contract::{CommandId, CommandType, CommitHead, CommitNumber, Position, Version};
+    use uuid::Uuid;
+
+    /// Every command that a process manager sends, with the refusals that nobody has to look at.
+    const SENT: &[(&str, &[ErrorCode])] = {
+        use ErrorCode::{
+            AlreadyExists as There, GuardFailed as Guard, InsufficientStock as Short, InvalidState as State,
+            NotFound as Gone, ReasonRequired as Reason, VersionConflict as Version,
+        };
+        const SEEN: &[ErrorCode] = &[There, Version];
+        const OVERTAKEN: &[ErrorCode] = &[State, Gone, Guard, There, Version];
+        const GONE: &[ErrorCode] = &[State, Gone, There, Version];
+        &[
+            ("ticket.open", SEEN),
+            ("ticket.comment", SEEN),
+            ("ticket.link", SEEN),
+            ("ticket.hold", OVERTAKEN),
+            ("ticket.resume", OVERTAKEN),
+            ("ticket.reopen", OVERTAKEN),
+            ("ticket.cancel", OVERTAKEN),
+            ("ticket.close", OVERTAKEN),
+            ("ticket.pause-work", OVERTAKEN),
+            ("ticket.expire-quote", OVERTAKEN),
+            ("ticket.escalate", OVERTAKEN),
+            ("ticket.raise-sla-warning", OVERTAKEN),
+            ("ticket.breach-sla", OVERTAKEN),
+            ("ticket.release-parts", OVERTAKEN),
+            ("ticket.confirm-parts", &[State, There, Version]),
+            // A unit is ready, or does not come, and its ticket does not know.
+            ("ticket.link-replacement-order", SEEN),
+            ("ticket.confirm-replacement", SEEN),
+            ("ticket.fail-replacement", SEEN),
+            ("maintenance-plan.mark-due", OVERTAKEN),
+            ("maintenance-plan.mark-done", OVERTAKEN),
+            ("work-order.create", &[Version]),
+            ("work-order.link", SEEN),
+            ("work-order.add-note", SEEN),
+            ("work-order.close", SEEN),
+            ("work-order.cancel", OVERTAKEN),
+            ("work-order.pause-operation", GONE),
+            ("work-order.request-material", &[State, Gone, Guard, There, Version]),
+            ("work-order.confirm-reservation", GONE),
+            ("work-order.release-reservation", GONE),
+            ("work-order.raise-nonconformance", SEEN),
+            ("work-order.return-nonconformance", SEEN),
+            ("stock.reserve", &[State, Gone, Short, There, Version]),
+            ("stock.release-reservation", GONE),
+            // What was used and is not there, somebody must count.
+            ("stock.issue", SEEN),
+            ("stock.return", SEEN),
+            ("unit.register", SEEN),
+            ("unit.ship", SEEN),
+            ("unit.scrap", SEEN),
+            ("unit.transfer", SEEN),
+            ("unit.change-component", SEEN),
+            ("unit.change-status", SEEN),
+            ("unit.record-reading", SEEN),
+            // Proposed by being refused.
+            ("unit.recall", SEEN),
+            ("equipment.start-downtime", OVERTAKEN),
+            ("equipment.end-downtime", &[State, Gone, Guard, There, Version, Reason]),
+            ("equipment.classify-downtime", &[State, Gone, Guard, There, Version, Reason]),
+            ("equipment.record-counter", SEEN),
+        ]
+    };
+
+    fn refused(account: &str, command: &str, code: ErrorCode) -> StoredCommit {
+        let at: Instant = "2026-03-02T08:00:00Z".parse().unwrap();
+        let head = CommitHead {
+            command_id: CommandId(Uuid::new_v5(&Uuid::nil(), format!("{account} {command} {code}").as_bytes())),
+            command_type: command.into(),
+            account: account.parse().unwrap(),
+            role: Some(Role::System),
+            site: Some("plant-1".parse().unwrap()),
+            payload_hash: [0; 32],
+            aggregate_id: None,
+            version: Version(0),
+            recorded_at: at,
+            occurred_at: at,
+            device: None,
+            correlation_id: None,
+            causation_id: None,
+            outcome: Outcome::Rejected(Rejection::new(code, "no")),
+            warnings: Vec::new(),
+        };
+        StoredCommit { number: CommitNumber(1), last_position: Position(0), head, events: Vec::new() }
+    }
+
+    #[test]
+    fn rm_17_a_failure_of_a_process_manager_is_an_item_and_an_answer_is_none() {
+        let db = Connection::open_in_memory().unwrap();
+        create_tables(&db).unwrap();
+        let items = || db.query_row("SELECT count(*) FROM inbox", [], |r| r.get::<_, i64>(0)).unwrap();
+        for (command, answers) in SENT {
+            assert!(command.parse::<CommandType>().is_ok(), "{command}");
+            for code in ErrorCode::ALL {
+                let before = items();
+                commit(&db, &refused(PROCESSES, command, *code), &[], |_| Ok(None)).unwrap();
+                assert_eq!(items() - before, i64::from(!answers.contains(code)), "{command} {code}");
+                commit(&db, &refused("planner-1", command, *code), &[], |_| Ok(None)).unwrap();
+                assert_eq!(items() - before, i64::from(!answers.contains(code)), "{command} {code}: a person's own");
+            }
+        }
+        let kinds: i64 = db
+            .query_row("SELECT count(*) FROM inbox WHERE kind <> 'process_failed' OR state <> 'open'", [], |r| r.get(0))
+            .unwrap();
+        assert_eq!(kinds, 0);
+    }
 }

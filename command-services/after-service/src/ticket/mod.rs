@@ -79,6 +79,7 @@ pub fn decide(
         Command::TicketRecordDiagnosis(p) => diagnosis::record(facts, state, p, ctx),
         Command::TicketRequestParts(p) => parts::request(facts, state, p, ctx),
         Command::TicketConfirmParts(p) => parts::confirm(facts, state, p, ctx),
+        Command::TicketReleaseParts(p) => parts::release(facts, state, p, ctx),
         Command::TicketReturnParts(p) => parts::give_back(facts, state, p, ctx),
         Command::TicketConsumeParts(p) => consume_parts::consume(facts, state, p, ctx),
         Command::TicketHold(p) => hold::hold(facts, state, p, ctx),

@@ -1,11 +1,14 @@
-//! TK-27 `ticket.request-parts`, TK-28 `ticket.confirm-parts` and TK-30 `ticket.return-parts`: what
-//! stock is asked to keep for a ticket, what it keeps, and what goes back to it.
+//! TK-27 `ticket.request-parts`, TK-28 `ticket.confirm-parts`, `ticket.release-parts` and TK-30
+//! `ticket.return-parts`: what stock is asked to keep for a ticket, what it keeps and no longer keeps, and
+//! what goes back to it.
 
 use std::collections::BTreeMap;
 
-use mw_contract::command::ticket::{ConfirmParts, PartReturn, RequestParts, ReturnParts};
+use mw_contract::command::ticket::{ConfirmParts, PartReturn, ReleaseParts, RequestParts, ReturnParts};
 use mw_contract::decide::{Decision, DecisionContext};
-use mw_contract::event::ticket::{PartsRequestedV1, PartsReservedV1, PartsReturnedV1, PartsUnavailableV1};
+use mw_contract::event::ticket::{
+    PartsReleasedV1, PartsRequestedV1, PartsReservedV1, PartsReturnedV1, PartsUnavailableV1,
+};
 use mw_contract::event::ticket_parts::{PartMissingV1, PartRequestV1, PartReservationV1, PartReturnV1, PartUseV1};
 use mw_contract::reference::{Document, Product};
 use mw_contract::reply::FieldError;
@@ -97,6 +100,26 @@ pub fn confirm(
         events.push(PartsUnavailableV1 { request_id: p.request_id, lines: lines.collect() }.into());
     }
     Ok(case.decided(role, events))
+}
+
+/// Decides `ticket.release-parts`: nobody fetched the parts in time. The timer is elsewhere and may be
+/// stale; what was used or returned meanwhile is left out, and nothing is no failure.
+pub fn release(
+    facts: &Facts<'_>,
+    state: &AfterServiceState,
+    p: &ReleaseParts,
+    ctx: &DecisionContext<'_>,
+) -> Result<Decision, Rejection> {
+    let role = Case::find(facts, state, ctx)?.authorise(false)?;
+    let case = Case::open(facts, state, CommandType::TicketReleaseParts, ctx)?;
+    if p.reservation_ids.is_empty() {
+        return Err(Rejection::invalid("payload.reservation_ids", "name at least one reservation"));
+    }
+    let reserved = case.ticket.parts.reserved.iter();
+    let lines: Vec<PartReservationV1> =
+        reserved.filter(|r| !r.qty.is_zero() && p.reservation_ids.contains(&r.reservation_id)).cloned().collect();
+    let released = (!lines.is_empty()).then(|| PartsReleasedV1 { lines }.into());
+    Ok(case.decided(role, released.into_iter().collect()))
 }
 
 /// Decides TK-30: back goes what stock keeps for the ticket and nobody used, and what came out of a
@@ -358,6 +381,35 @@ pub(super) mod tests {
         assert_eq!(code(w.technician("ticket.request-parts", id, ask(1, json!(3)))), ErrorCode::AlreadyExists);
         let over = w.in_state(TicketState::Resolved);
         assert_eq!(code(w.run(&admin(), "ticket.request-parts", over, ask(2, json!(1)))), ErrorCode::InvalidState);
+    }
+
+    #[test]
+    fn tk_28_parts_that_nobody_fetched_are_kept_no_longer() {
+        let mut w = World::new();
+        let id = w.in_state(TicketState::InProgress);
+        requested(&mut w, id, 1, 3, 0);
+        requested(&mut w, id, 2, 2, 0);
+        let release = |n: &[u128]| json!({"reservation_ids": n.iter().map(|n| e(*n)).collect::<Vec<_>>()});
+        assert_eq!(code(w.run(&system(), "ticket.release-parts", id, release(&[]))), ErrorCode::Validation);
+        // One of the first three is used, and all of the others.
+        let used = |n: u128, qty: u32, reservation: u128| {
+            json!({"consumption_id": e(n), "lines": [{"item_id": "seal", "qty": qty, "source": "reservation",
+                "reservation_id": e(reservation), "coverage": "warranty"}]})
+        };
+        w.technician("ticket.consume-parts", id, used(50, 1, 101)).unwrap();
+        let d = w.run(&system(), "ticket.release-parts", id, release(&[101, 999])).unwrap();
+        assert_eq!(names(&d), ["PartsReleased"]);
+        let lines = &data(&d, 0)["lines"];
+        assert_eq!((lines.as_array().unwrap().len(), &lines[0]["reservation_id"]), (1, &json!(e(101))));
+        assert_eq!(lines[0]["qty"], "2");
+        // A timer that comes again finds nothing, and what is gone can't be returned.
+        assert!(w.run(&system(), "ticket.release-parts", id, release(&[101])).unwrap().events.is_empty());
+        let back =
+            |qty: u32| json!({"lines": [{"item_id": "seal", "qty": qty}], "condition": "good", "to_location": "store"});
+        assert_eq!(rule(w.technician("ticket.return-parts", id, back(3))), "TK-30");
+        w.technician("ticket.return-parts", id, back(2)).unwrap();
+        let over = w.in_state(TicketState::Closed);
+        assert_eq!(code(w.run(&system(), "ticket.release-parts", over, release(&[101]))), ErrorCode::InvalidState);
     }
 
     #[test]

@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn tk_23_r2_what_was_captured_offline_is_kept_and_noticed() {
+    fn t3_what_was_captured_offline_is_kept_and_noticed() {
         let mut w = World::new();
         let other = w.in_state(TicketState::Assigned);
         let there = w.working(other, WorkActivity::Repair);

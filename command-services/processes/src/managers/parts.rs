@@ -20,6 +20,10 @@ pub struct Parts;
 const NAME: &str = "parts";
 /// After how long somebody is reminded of parts that lie ready.
 const REMIND: i64 = 10 * 24 * 3_600_000;
+/// After how long parts that nobody fetched are kept no longer.
+const EXPIRE: i64 = 14 * 24 * 3_600_000;
+/// What the key of the second timer of a reservation ends with.
+const EXPIRES: &str = "/expire";
 
 const TABLES: &str = "
 CREATE TABLE part_request (
@@ -224,7 +228,7 @@ fn send(cx: &Cx<'_>, step: &str, k: &Kept, command: CommandType, mut payload: Va
 
 fn release(cx: &Cx<'_>, k: &Kept) -> rusqlite::Result<()> {
     cx.tx.prepare_cached("DELETE FROM kept WHERE reservation = ?1")?.execute([&k.reservation])?;
-    timers::clear(cx.tx, NAME, &k.reservation)?;
+    timers::clear_all(cx.tx, NAME, &k.reservation)?;
     let payload = json!({"reservation_id": k.reservation});
     send(cx, &format!("release:{}", k.reservation), k, CommandType::StockReleaseReservation, payload)
 }
@@ -275,11 +279,21 @@ fn on_ticket(cx: &Cx<'_>, event: &Event) -> rusqlite::Result<()> {
                         l.qty.to_string()
                     ],
                 )?;
-                cx.timer(NAME, &l.reservation_id.to_string(), cx.at().plus_millis(REMIND))?;
+                let key = l.reservation_id.to_string();
+                cx.timer(NAME, &key, cx.at().plus_millis(REMIND))?;
+                cx.timer(NAME, &format!("{key}{EXPIRES}"), cx.at().plus_millis(EXPIRE))?;
             }
             answered(tx, e.request_id)
         }
         Event::PartsUnavailable(e) => answered(tx, e.request_id),
+        Event::PartsReleased(e) => {
+            for l in &e.lines {
+                if let Some(k) = kept(tx, "reservation", &l.reservation_id.to_string())?.pop() {
+                    release(cx, &k)?;
+                }
+            }
+            Ok(())
+        }
         Event::PartsConsumed(e) => {
             for (n, l) in e.lines.iter().enumerate().filter(|(_, l)| l.source == PartSource::Reservation) {
                 let known = l.reservation_id.map(|r| kept(tx, "reservation", &r.to_string())).transpose()?;
@@ -297,7 +311,9 @@ fn on_ticket(cx: &Cx<'_>, event: &Event) -> rusqlite::Result<()> {
                 let left = place.left.less(l.qty);
                 tx.prepare_cached("UPDATE kept SET left_qty = ?2, used = 1 WHERE reservation = ?1")?
                     .execute([&place.reservation, &left.to_string()])?;
-                timers::clear(tx, NAME, &place.reservation)?;
+                if !place.reservation.is_empty() {
+                    timers::clear_all(tx, NAME, &place.reservation)?;
+                }
                 let serials: Vec<&Text<60>> = l.new_serial.iter().collect();
                 let payload = json!({"qty": l.qty, "serials": serials, "reservation_id": l.reservation_id});
                 send(cx, &format!("issue:{n}"), &place, CommandType::StockIssue, payload)?;
@@ -331,6 +347,7 @@ fn on_ticket(cx: &Cx<'_>, event: &Event) -> rusqlite::Result<()> {
             for k in kept(tx, "ticket", &id)? {
                 if k.left.is_zero() {
                     tx.prepare_cached("DELETE FROM kept WHERE reservation = ?1")?.execute([&k.reservation])?;
+                    timers::clear_all(tx, NAME, &k.reservation)?;
                 } else {
                     release(cx, &k)?;
                 }
@@ -394,15 +411,26 @@ impl Manager for Parts {
 
     /// The parts lie ready and nobody fetches them.
     fn fire(&self, f: &Fired<'_>) -> rusqlite::Result<()> {
+        let (reservation, expires) = match f.timer.key.strip_suffix(EXPIRES) {
+            Some(reservation) => (reservation, true),
+            None => (f.timer.key.as_str(), false),
+        };
         let ticket: Option<String> =
             f.tx.prepare_cached("SELECT ticket FROM kept WHERE reservation = ?1 AND used = 0")?
-                .query_row([&f.timer.key], |r| r.get(0))
+                .query_row([reservation], |r| r.get(0))
                 .optional()?;
         let id = ticket.and_then(|t| t.parse::<AggregateId>().ok());
         match id.map(|id| tickets::ticket(f.tx, id)).transpose()?.flatten().filter(|t| !t.is_over()) {
+            Some(t) if expires => {
+                let payload = json!({"reservation_ids": [reservation]});
+                let step = format!("expire:{reservation}");
+                let wish = t.wish(f.timer.trigger, &step, CommandType::TicketReleaseParts, payload);
+                outbox::push(f.tx, NAME, &wish.send())
+            }
             Some(t) => {
-                let text = "Parts have been kept for this ticket for 10 days: use them, or return them.";
-                let wish = t.comment(NAME, f.timer.trigger, &format!("remind:{}", f.timer.key), text);
+                let text = "Parts have been kept for this ticket for 10 days: use them, or return them. After 14 days \
+                            they are free again.";
+                let wish = t.comment(NAME, f.timer.trigger, &format!("remind:{reservation}"), text);
                 outbox::push(f.tx, NAME, &wish.send())
             }
             None => Ok(()),
@@ -420,7 +448,7 @@ impl Manager for Parts {
             // Too little stock is an answer.
             Some(ErrorCode::InsufficientStock) => is(CommandType::StockReserve),
             // The ticket has ended meanwhile, or the reservation is gone.
-            Some(ErrorCode::InvalidState) => is(CommandType::TicketConfirmParts),
+            Some(ErrorCode::InvalidState) => is(CommandType::TicketConfirmParts) || is(CommandType::TicketReleaseParts),
             Some(ErrorCode::NotFound) => is(CommandType::StockReserve) || is(CommandType::StockReleaseReservation),
             Some(_) => false,
         })

@@ -204,6 +204,7 @@ commands! {
     TicketRaiseSlaWarning = 165 "ticket.raise-sla-warning" Ticket additive ticket::RaiseSlaWarning,
     TicketBreachSla = 166 "ticket.breach-sla" Ticket additive ticket::BreachSla,
     TicketLink = 167 "ticket.link" Ticket additive ticket::LinkTicket,
+    TicketReleaseParts = 168 "ticket.release-parts" Ticket additive ticket::ReleaseParts,
     MaintenancePlanCreate = 181 "maintenance-plan.create" MaintenancePlan additive plan::CreatePlan,
     MaintenancePlanActivate = 182 "maintenance-plan.activate" MaintenancePlan additive plan::ActivatePlan,
     MaintenancePlanSuspend = 183 "maintenance-plan.suspend" MaintenancePlan additive plan::SuspendPlan,

@@ -494,6 +494,11 @@ payload! {
         missing: Option<Vec<PartMissing>>,
     }
 
+    /// `ticket.release-parts`: stock keeps them no longer, since nobody fetched them.
+    ReleaseParts {
+        reservation_ids: Vec<EntityId>,
+    }
+
     /// TK-29 `ticket.consume-parts`.
     ConsumeParts {
         consumption_id: EntityId,

@@ -165,6 +165,7 @@ registry! {
         PartsRequested: Ticket { 1 => PartsRequestedV1 },
         PartsReserved: Ticket { 1 => PartsReservedV1 },
         PartsUnavailable: Ticket { 1 => PartsUnavailableV1 },
+        PartsReleased: Ticket { 1 => PartsReleasedV1 },
         PartsConsumed: Ticket { 1 => PartsConsumedV1 },
         PartsReturned: Ticket { 1 => PartsReturnedV1 },
         TicketHeld: Ticket { 1 => TicketHeldV1 },

@@ -328,6 +328,9 @@ sampled! {
     /// TK-28: stock does not have them.
     PartsUnavailableV1 { request_id: EntityId, lines: Vec<PartMissingV1> }
 
+    /// Stock keeps them no longer, since nobody fetched them; what was left of each.
+    PartsReleasedV1 { lines: Vec<PartReservationV1> }
+
     /// TK-29: they were used.
     PartsConsumedV1 {
         consumption_id: EntityId,

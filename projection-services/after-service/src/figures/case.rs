@@ -258,6 +258,14 @@ impl Case {
                     }
                 }
             }
+            Event::PartsReleased(e) => {
+                for line in &e.lines {
+                    let kept = |w: &&mut Wanted| w.item == line.item_id && !w.kept.is_zero();
+                    if let Some(w) = self.wanted.iter_mut().find(kept) {
+                        (w.kept, w.kept_at) = (w.kept.less(line.qty), None);
+                    }
+                }
+            }
             Event::PartsConsumed(e) => {
                 let asked = |item: &ItemId| self.wanted.iter().any(|w| w.item == *item);
                 let more = e.lines.iter().filter(|l| !asked(&l.item_id)).count() as u32;

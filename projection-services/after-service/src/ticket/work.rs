@@ -143,6 +143,14 @@ impl Ticket {
                     r.missing = json!(e.lines);
                 }
             }
+            Event::PartsReleased(e) => {
+                let is_gone = |x: &Value| e.lines.iter().any(|l| x["reservation_id"] == json!(l.reservation_id));
+                for r in &mut self.parts_requests {
+                    if let Some(reserved) = r.reserved.as_array_mut() {
+                        reserved.retain(|x| !is_gone(x));
+                    }
+                }
+            }
             Event::PartsConsumed(e) => {
                 let more = json!({"consumption_id": e.consumption_id, "serial": e.serial, "product": e.product_id,
                     "lines": e.lines});

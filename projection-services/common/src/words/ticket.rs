@@ -205,6 +205,9 @@ fn parts(event: &Event) -> Option<String> {
         Event::PartsRequested(e) => format!("asked for {}", listed(&e.lines, |l| (l.qty, &l.item_id))),
         Event::PartsReserved(e) => format!("stock reserved {}", listed(&e.lines, |l| (l.qty, &l.item_id))),
         Event::PartsUnavailable(e) => format!("stock lacks {}", listed(&e.lines, |l| (l.missing_qty, &l.item_id))),
+        Event::PartsReleased(e) => {
+            format!("stock no longer keeps {}, which nobody fetched", listed(&e.lines, |l| (l.qty, &l.item_id)))
+        }
         Event::PartsConsumed(e) => {
             let mut s = format!("used {}", listed(&e.lines, |l| (l.qty, &l.item_id)));
             named(&mut s, "in unit ", e.serial.as_ref());
