@@ -275,7 +275,7 @@ pub struct SendArgs {
     /// The command's type, such as work-order.release.
     #[arg(value_name = "TYPE")]
     pub command_type: String,
-    /// The aggregate it acts on; a new UUID for work-order.create.
+    /// The aggregate it acts on; a new UUID for work-order.create, ticket.open and maintenance-plan.create.
     #[arg(long, value_name = "AGGREGATE")]
     pub id: Option<String>,
     /// The payload, a JSON file; `-` is standard input.

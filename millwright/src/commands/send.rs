@@ -22,7 +22,7 @@ pub fn run(args: &SendArgs) -> Result<ExitCode> {
     let mut envelope = json!({"command_id": command_id, "type": command, "payload": payload(args)?});
     if let Some(id) = &args.id {
         envelope["aggregate_id"] = json!(id);
-    } else if command == CommandType::WorkOrderCreate {
+    } else if makes(command) {
         envelope["aggregate_id"] = json!(Uuid::now_v7());
     }
     if let Some(v) = args.expected_version {
@@ -45,6 +45,12 @@ pub fn run(args: &SendArgs) -> Result<ExitCode> {
             Ok(ExitCode::from(2))
         }
     }
+}
+
+/// Does it begin something that a client names?
+fn makes(command: CommandType) -> bool {
+    use CommandType as C;
+    matches!(command, C::WorkOrderCreate | C::TicketOpen | C::MaintenancePlanCreate)
 }
 
 fn payload(args: &SendArgs) -> Result<Value> {

@@ -73,13 +73,17 @@ fn read(query: Option<&str>, known: &[(&str, &str)]) -> Result<Params, Problem> 
 /// The interval that was asked for; `default` stands for what was left out.
 fn span(params: &Params, default: Option<Span>) -> Result<Span, Problem> {
     let form = "an instant such as 2026-03-02T09:00:00Z (a + in the zone is written %2B)";
-    let one = |name: &str, default: Option<i64>| -> Result<i64, Problem> {
-        let needed = || Problem::parameter(name, &format!("is needed: {form}"), &[]);
-        let given = params.parsed::<Instant>(name, form)?.map(|t: Instant| t.millis());
-        given.or(default).ok_or_else(needed)
+    let given =
+        |name: &str| -> Result<Option<i64>, Problem> { Ok(params.parsed::<Instant>(name, form)?.map(Instant::millis)) };
+    let needed = |name: &str| Problem::parameter(name, &format!("is needed: {form}"), &[]);
+    let (from, to) = (given("from")?, given("to")?);
+    let span = match default {
+        None => Span::new(from.ok_or_else(|| needed("from"))?, to.ok_or_else(|| needed("to"))?),
+        Some(d) => {
+            let until = to.unwrap_or(d.until);
+            Span::new(from.unwrap_or(until - d.millis()), until)
+        }
     };
-    let until = one("to", default.map(|d| d.until))?;
-    let span = Span::new(one("from", default.map(|d| until - d.millis()))?, until);
     if span.from >= span.until {
         return Err(Problem::parameter("to", "must be after from", &[]));
     }

@@ -102,6 +102,14 @@ pub struct FileRefV1 {
     pub bytes: u64,
 }
 
+/// A number is taken as it is written.
+fn read_value<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Text<40>, D::Error> {
+    match serde_json::Value::deserialize(d)? {
+        serde_json::Value::Number(n) => Text::new(&n.to_string()).map_err(serde::de::Error::custom),
+        v => Text::deserialize(v).map_err(serde::de::Error::custom),
+    }
+}
+
 /// One measured value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -110,6 +118,7 @@ pub struct MeasurementV1 {
     #[serde(alias = "name")]
     pub characteristic: Text<60>,
     /// The value, as it was read.
+    #[serde(deserialize_with = "read_value")]
     pub value: Text<40>,
     /// UCUM unit.
     pub unit: Text<20>,
@@ -496,4 +505,20 @@ pub struct ExplainedVarianceV1 {
     pub difference: Change,
     /// Why.
     pub reason: ReasonCode,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MeasurementV1;
+    use serde_json::json;
+
+    #[test]
+    fn a_measured_value_may_be_a_number_and_a_characteristic_a_name() {
+        let read = |v| serde_json::from_value::<MeasurementV1>(v);
+        let a = read(json!({"characteristic": "p", "value": "2.50", "unit": "bar"})).unwrap();
+        assert_eq!(a.value.as_str(), "2.50");
+        let b = read(json!({"name": "p", "value": 2.5, "unit": "bar"})).unwrap();
+        assert_eq!((b.characteristic.as_str(), b.value.as_str()), ("p", "2.5"));
+        assert!(read(json!({"name": "p", "value": true, "unit": "bar"})).is_err());
+    }
 }

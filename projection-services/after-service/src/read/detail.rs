@@ -103,6 +103,7 @@ fn for_staff(conn: &Connection, t: &Ticket, now: Instant) -> rusqlite::Result<Va
             json!({"step": n, "text": step, "done": t.checklist_done.contains(&n)})
         })
         .collect();
+    d["master_state"] = json!(master_state(conn, t)?);
     d["sla"] = sla(conn, t, now)?;
     d["totals"] = totals(t, now);
     d["rating"] = t.ratings.iter().find(|r| r["cycle"] == json!(t.cycle)).cloned().unwrap_or_default();
@@ -111,6 +112,13 @@ fn for_staff(conn: &Connection, t: &Ticket, now: Instant) -> rusqlite::Result<Va
     d["age"] = json!(mw_views::columns::hours(until.since(t.opened_at).max(0)));
     d["hold_time"] = json!(mw_views::columns::hours(t.held_until(now)));
     Ok(d)
+}
+
+/// T6: a duplicate shows where its master stands.
+pub(super) fn master_state(conn: &Connection, t: &Ticket) -> rusqlite::Result<Option<String>> {
+    let Some(master) = t.master_ticket_id else { return Ok(None) };
+    let state = "SELECT state FROM ticket WHERE id = ?1";
+    conn.query_row(state, [master.0.as_bytes().as_slice()], |r| r.get(0)).optional()
 }
 
 fn flatten(v: &mut Value) {

@@ -296,6 +296,13 @@ async fn kpis_of_both_systems_come_together_each_to_those_who_may_see_them() {
     );
     let csv = get(&p, "planner-1", &format!("/v1/pareto/fault-cause?{DAY}&format=csv&customer=acme")).text;
     assert!(csv.contains("120.50 EUR"), "{csv}");
+    // Without a period it is that of the last 30 days.
+    let lately = get(&p, "dispatcher-1", "/v1/pareto/fault-symptom?customer=acme");
+    assert_eq!((lately.status, lately.items()), (200, faults.items()));
+    assert_eq!(
+        get(&p, "dispatcher-1", "/v1/pareto/fault-symptom?from=2030-01-01T00:00:00Z").problem(400),
+        "bad-parameter"
+    );
     let cell = get(&p, "planner-1", &format!("/v1/pareto/fault-symptom?{DAY}&cell=cell-1")).items();
     assert_eq!(cell.len(), 1);
     for (who, q, status) in [

@@ -321,7 +321,7 @@ async fn rm_11_the_board_has_a_column_for_every_state() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rm_12_a_technician_sees_the_visits_of_a_day_and_what_is_needed_for_them() {
     let p = Plant::new().await;
-    let s = story(&p).await;
+    let mut s = story(&p).await;
     asking!(p, {
         let today = p.get("technician-1", "/v1/queues/technicians/technician-1");
         assert!(today.items().is_empty());
@@ -351,6 +351,17 @@ async fn rm_12_a_technician_sees_the_visits_of_a_day_and_what_is_needed_for_them
         assert_eq!(p.get("technician-1", "/v1/queues/technicians/a?day=soon").problem(400), "bad-parameter");
         let csv = p.get("technician-1", "/v1/queues/technicians/technician-1?day=2026-03-03&format=csv").text;
         assert_eq!(csv.split("\r\n").count(), 3);
+    });
+    // What nobody has made an appointment for waits too, but belongs to no day in particular.
+    s.b.happened(&p, "dispatcher-1", T, vec![triaged(2, "field"), assigned("technician-1")]);
+    p.settled().await;
+    asking!(p, {
+        let today = p.get("technician-1", "/v1/queues/technicians/technician-1").items();
+        assert_eq!((numbers(&today), &today[0]["window_start"]), (vec!["2".to_owned()], &json!(null)));
+        for (day, there) in [("2026-03-02", vec![]), ("2026-03-03", vec!["1".to_owned()])] {
+            let path = format!("/v1/queues/technicians/technician-1?day={day}");
+            assert_eq!(numbers(&p.get("technician-1", &path).items()), there, "{day}");
+        }
     });
 }
 
@@ -433,6 +444,11 @@ async fn rm_13_a_customer_sees_its_units_and_tickets_and_quotes_to_approve() {
         assert_eq!(numbers(&mine.items())[0], "1");
         assert_eq!(mine.items().len(), 3);
         assert_eq!(mine.json()["positions"]["after-service"], json!(p.service_position()));
+        assert_eq!(mine.json()["position"], json!(p.service_position()));
+        // A plain number is that of the tickets, whatever production has.
+        assert!(p.service_position() > p.log_position());
+        let own = format!("/v1/my/tickets?min_position={}", p.service_position());
+        assert_eq!(p.get("customer-1", &own).items().len(), 3);
         assert_eq!(mine.json()["positions"]["production"], json!(p.log_position()));
         assert!(!mine.text.contains("complains") && !mine.text.contains("000004"), "{}", mine.text);
         let quoted = p.get("customer-1", "/v1/my/tickets?commercial=quoted").items().remove(0);
