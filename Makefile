@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 DATA ?= ./millwright-data
+SHARD ?= 0/1
 
 .PHONY: up build image test test-services test-docker test-versions lint deny torture bench bench-services mutants clean
 
@@ -51,8 +52,12 @@ bench: build ## the figures of README, side by side in one run
 bench-services: build ## one program beside processes and containers of the same binary
 	./bench/services.sh
 
-mutants: ## deletes each rule's check in turn; the tests must notice
-	cargo mutants -p mw-production --jobs 1
+mutants: ## deletes each rule's check of both deciders in turn; the tests must notice. SHARD=0/20: every twentieth
+	mkdir -p target/mw-production.mutants target/mw-after-service.mutants
+	failed=0; for crate in mw-production mw-after-service; do \
+	  cargo mutants -p $$crate --jobs 1 --timeout 60 --sharding round-robin --shard $(SHARD) \
+	    --output target/$$crate.mutants -- --lib || failed=1; \
+	done; exit $$failed
 
 clean:
 	cargo clean

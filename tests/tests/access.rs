@@ -3,6 +3,8 @@
 
 #[path = "access/service.rs"]
 mod service;
+#[path = "access/service_table.rs"]
+mod service_table;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -307,8 +309,8 @@ fn serviced(system: &System, machine: &str) -> String {
     let mut desk = Desk::open(system, "scope");
     let ticket = desk.ticket(json!({}));
     desk.assigned(&ticket);
-    let visit = json!({"visit_id": story::new_id(), "window_start": service::after_days(2, "08:00"),
-        "window_end": service::after_days(2, "09:00"), "location": "site"});
+    let visit = json!({"visit_id": story::new_id(), "window_start": service_table::after_days(2, "08:00"),
+        "window_end": service_table::after_days(2, "09:00"), "location": "site"});
     desk.does("dispatcher-1", "ticket.schedule-visit", &ticket, visit);
     let session = json!({"session_id": story::new_id(), "activity": "repair"});
     desk.does("technician-1", "ticket.start-work", &ticket, session);

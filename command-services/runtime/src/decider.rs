@@ -271,7 +271,8 @@ impl<D: Domain> CommandDecider<D> {
         let decided = self.domain.decide(&state, command, &ctx);
         if let Some(r) = stale {
             // Whoever may not see it, or may not do this there, is not told what has happened to it.
-            let shut = |d: &Rejection| matches!(d.code, ErrorCode::NotFound | ErrorCode::Forbidden) && d.field.is_none();
+            let shut =
+                |d: &Rejection| matches!(d.code, ErrorCode::NotFound | ErrorCode::Forbidden) && d.field.is_none();
             return Ok(Err(decided.err().filter(shut).unwrap_or(r)));
         }
         if !matches!(&decided, Err(r) if matches!(r.code, ErrorCode::InvalidState | ErrorCode::NotFound | ErrorCode::Forbidden))

@@ -331,6 +331,20 @@ async fn g2_a_stale_version_is_told_what_happened_since() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn g2_who_may_not_see_it_is_not_told_its_version() {
+    let (_dir, mut r) = memory().await;
+    let id = Uuid::now_v7();
+    r.ask("planner-1", &create(id)).await;
+    r.people.set("planner-2", Role::Planner, &["plant-2"]);
+    let mut amend = command("work-order.amend", Some(id), json!({"over_tolerance_pct": "5"}));
+    amend["expected_version"] = json!(7);
+    r.send_raw("mw/v1/plant-2/cmd/planner-2/production", amend.to_string().into_bytes());
+    let refused = r.reply().await;
+    assert_eq!(refused["error"]["code"], "NOT_FOUND", "{refused}");
+    assert!(!refused.to_string().contains("WorkOrderCreated"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn g3_the_future_is_refused_and_the_past_within_what_a_role_may() {
     let (_dir, mut r) = memory().await;
     let now: Instant = START.parse().unwrap();

@@ -220,6 +220,8 @@ mod tests {
         answer(&mut w, "fail-replacement", t, 1, json!({"reason": "cancelled"})).unwrap();
         request(&mut w, &dispatcher(), other, ask(3, json!({}))).unwrap();
         assert_eq!(rule(request(&mut w, &dispatcher(), t, ask(5, json!({})))), "TK-37.R1");
+        answer(&mut w, "confirm-replacement", other, 3, json!({})).unwrap();
+        request(&mut w, &dispatcher(), t, ask(5, json!({}))).unwrap();
     }
 
     #[test]

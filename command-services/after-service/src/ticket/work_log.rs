@@ -227,6 +227,7 @@ mod tests {
         assert_eq!(detail(r.clone(), "ticket_id"), json!(id.to_string()));
         assert_eq!(rule(r), "TK-33.R2");
         w.technician("ticket.log-work", other, log(&w, 4, 20, 10, json!({}))).unwrap();
+        w.technician("ticket.log-work", other, log(&w, 6, 250, 240, json!({}))).unwrap();
         w.working(other, WorkActivity::Repair);
         w.later(HOUR);
         assert_eq!(rule(w.technician("ticket.log-work", id, log(&w, 5, 10, 5, json!({})))), "TK-33.R2");

@@ -286,6 +286,8 @@ fn the_clock_of_a_workshop_repair_begins_with_the_units_arrival() {
         (said(&e), &e[1]["cause"]),
         (vec!["SlaPolicyApplied".into(), "SlaPaused resolution".to_owned()], &json!("unit_arrival"))
     );
+    let may_be_sent = ReturnAuthorizedV1 { service_mode: ServiceMode::Workshop, ..ReturnAuthorizedV1::sample() };
+    assert!(c.happens(may_be_sent).is_empty(), "it is not here yet");
     c.time("4 09:00");
     assert!(c.happens(received(true)).is_empty(), "another unit");
     c.time("5 10:00");
