@@ -180,6 +180,7 @@ pub fn table() -> Vec<(&'static str, &'static str, Life, Payload)> {
         ),
         ("ticket.confirm-replacement", "..........", Never, |i| json!({"request_id": i.n[0]})),
         ("ticket.fail-replacement", "..........", Never, |i| json!({"request_id": i.n[0], "reason": "late"})),
+        ("ticket.release-parts", "..........", Never, |i| json!({"reservation_ids": [i.n[0]]})),
         ("ticket.raise-sla-warning", "..........", Never, |_| json!({"clock": "resolution", "cycle": 1, "pct": 75})),
         ("ticket.breach-sla", "..........", Never, |_| json!({"clock": "resolution", "cycle": 1})),
         ("maintenance-plan.create", "..x..x..x.", Nothing, plan),
