@@ -1,6 +1,6 @@
 //! `millwright send`: one command over MQTT. Exit 0 accepted or duplicate, 1 rejected, 2 not sent.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -36,7 +36,8 @@ pub fn run(args: &SendArgs) -> Result<ExitCode> {
         super::block_on(client::send(&args.remote, command.context(), envelope.to_string().into_bytes(), timeout))?;
     match sent {
         Ok(reply) => {
-            println!("{}", serde_json::to_string_pretty(&reply)?);
+            // Who reads only its beginning has closed the pipe by now.
+            let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&reply)?);
             Ok(if reply.status == ReplyStatus::Rejected { ExitCode::from(1) } else { ExitCode::SUCCESS })
         }
         Err(e) => {

@@ -74,7 +74,8 @@ pub(crate) fn event(
             }
         }
         Event::PartsReturned(e) => {
-            for l in &e.lines {
+            // What stock kept and nobody used is not the part that was taken out.
+            for l in e.lines.iter().filter(|l| l.reservation_id.is_none()) {
                 // The one of that serial number; where none is told, the first of the item.
                 tx.prepare_cached(
                     "UPDATE part_use SET core_back_at = ?4 WHERE (position, n) = (

@@ -165,7 +165,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn line(more: Value) -> Value {
-        let mut l = json!({"item_id": "seal", "qty": 1, "source": "van", "coverage": "warranty"});
+        let mut l = json!({"item_id": "seal", "qty": 1, "uom": "H87", "source": "van", "coverage": "warranty"});
         l.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         l
     }

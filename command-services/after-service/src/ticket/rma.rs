@@ -236,8 +236,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn allow(more: Value) -> Value {
-        let mut p =
-            json!({"serials": ["SN-1"], "reason": "repair", "ship_to": "workshop", "valid_until": "2026-03-16"});
+        let mut p = json!({"serials": ["SN-1"], "reason": "repair", "ship_to": "Service centre, Berlin", "valid_until": "2026-03-16"});
         p.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         p
     }

@@ -258,7 +258,7 @@ mod tests {
     fn tk_17_the_lead_comes() {
         let mut w = World::new();
         let id = w.in_state(TicketState::Assigned);
-        let bring = json!([{"item_id": "seal-20", "qty": 2}]);
+        let bring = json!([{"item_id": "seal-20", "qty": 2, "uom": "H87"}]);
         let d = schedule(&mut w, id, json!({"parts_to_bring": bring, "customer_confirmed": true})).unwrap();
         assert_eq!(names(&d), ["VisitScheduled"]);
         let x = data(&d, 0);

@@ -27,7 +27,7 @@ impl ServiceFigureViews {
     /// The name of the file.
     pub const NAME: &'static str = "service-figures";
     /// Raised with every change of what is written.
-    pub const SCHEMA: u32 = 1;
+    pub const SCHEMA: u32 = 2;
 
     /// With nothing in memory.
     pub fn new() -> Self {

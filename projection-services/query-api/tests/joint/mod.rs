@@ -466,9 +466,21 @@ async fn rm_20_parts_say_what_they_cost_and_which_old_ones_are_missing() {
     ] {
         assert_eq!(parts("planner-1", q).len(), n, "{q}");
     }
-    let back = PartReturnV1 { item_id: code("motor"), serial: Some(text("C-9")), ..PartReturnV1::sample() };
-    let back = PartsReturnedV1 { lines: vec![back], ..PartsReturnedV1::sample() };
-    first.happened(&p, "technician-1", DONE, vec![back.into()]);
+    let back = |serial: Option<&str>, reservation_id| {
+        let serial = serial.map(text);
+        let line = PartReturnV1 { item_id: code("motor"), serial, reservation_id, ..PartReturnV1::sample() };
+        PartsReturnedV1 { lines: vec![line], ..PartsReturnedV1::sample() }.into()
+    };
+    // A new one that was kept and not used is not the old one.
+    first.happened(
+        &p,
+        "technician-1",
+        "2026-03-02T07:20:00.000Z",
+        vec![back(None, PartReturnV1::sample().reservation_id)],
+    );
+    p.settled().await;
+    assert_eq!(parts("planner-1", "").remove(0)["core_outstanding"], json!(true));
+    first.happened(&p, "technician-1", DONE, vec![back(Some("C-9"), None)]);
     p.settled().await;
     let one = parts("planner-1", "").remove(0);
     assert_eq!((&one["core_outstanding"], &one["core_back_at"]), (&json!(false), &json!(DONE)));
