@@ -209,11 +209,10 @@ impl<D: Domain> CommandDecider<D> {
     fn check_version(&self, job: &Job, command: &Command, stream: &StreamId, actual: Version) -> Result<(), Rejection> {
         let Some(expected) = job.envelope.expected_version else { return Ok(()) };
         let t = command.command_type();
-        // Additive commands of work orders are safe on any version; a tablet that sends the
-        // version along must not lose its report over it.
-        if expected == actual
-            || (!t.is_strict() && t.context() == mw_contract::Context::Production && derived(command).is_none())
-        {
+        // Additive commands of work orders and tickets are safe on any version; a tablet that sends
+        // the version along must not lose its report over it.
+        let is_report = !t.is_strict() && t.context() != mw_contract::Context::Identity;
+        if expected == actual || (is_report && derived(command).is_none()) {
             return Ok(());
         }
         let since = self.events_since(stream, expected);
