@@ -20,6 +20,7 @@ COPY command-services/runtime/Cargo.toml command-services/runtime/
 COPY command-services/production/Cargo.toml command-services/production/
 COPY command-services/after-service/Cargo.toml command-services/after-service/
 COPY command-services/devices/Cargo.toml command-services/devices/
+COPY command-services/known/Cargo.toml command-services/known/
 COPY command-services/processes/Cargo.toml command-services/processes/
 COPY projection-services/runtime/Cargo.toml projection-services/runtime/
 COPY projection-services/figures/Cargo.toml projection-services/figures/
