@@ -90,7 +90,7 @@ impl Plant {
         let Value::Object(map) = payload else { panic!("a payload is an object") };
         let kind = command.parse().unwrap();
         let read = Command::read(kind, &map).unwrap();
-        let roles = [Role::System, Role::Planner, Role::Admin, Role::QualityInspector, Role::Technician];
+        let roles = [Role::Planner, Role::Admin, Role::QualityInspector, Role::Technician, Role::System];
         let site: mw_contract::SiteId = "plant-1".parse().unwrap();
         let actor = Actor {
             account: "anybody".parse().unwrap(),
