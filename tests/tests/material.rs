@@ -340,3 +340,40 @@ fn golden_20_a_restart_sends_nothing_again() {
         assert_eq!(system.terminate().0, Some(0));
     }
 }
+
+#[test]
+fn rm_20_what_orders_used_stands_beside_what_tickets_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = System::demo(dir.path());
+    let (mut p, mut l) = people(&system, "usage");
+    p.accepted(&stock("receive", json!({"qty": 5})));
+    let id = with_material(&mut p, 2);
+    let lines = json!([{"line_no": 1, "qty": 2, "from_location": "store"}]);
+    let issue = json!({"issue_id": story::new_id(), "lines": lines});
+    l.accepted(&story::command("work-order.issue-material", &id, None, issue));
+    l.accepted(&story::start_operation(&id, 10, "cell-1", &story::new_id()));
+    let used = json!({"consumption_id": story::new_id(), "lines": [{"line_no": 1, "qty": 2}]});
+    let reply = l.accepted(&story::command("work-order.record-consumption", &id, None, used));
+    let http = Http::login(&system, "planner-1");
+    let at = story::position(&reply);
+    let usage = |q: &str| http.get(&format!("/v1/parts-usage?min_position=production:{at}&{q}"));
+    let all = usage("item=sheet").json();
+    let row = &all["items"][0];
+    assert_eq!(all["items"].as_array().map(Vec::len), Some(1), "{all}");
+    for (field, value) in [
+        ("item", json!("sheet")),
+        ("qty", json!("2")),
+        ("lot", json!(null)),
+        ("work_order_id", json!(id)),
+        ("ticket_id", json!(null)),
+        ("technician", json!("lead-1")),
+        ("cost", json!(null)),
+    ] {
+        assert_eq!(row[field], value, "{field} of {row}");
+    }
+    assert_eq!(all["positions"]["production"], json!(at));
+    for (q, n) in [("technician=lead-1", 1), ("technician=technician-1", 0), ("coverage=warranty", 0), ("sort=at", 1)] {
+        assert_eq!(usage(q).items().len(), n, "{q}");
+    }
+    assert!(usage("format=csv").text.contains(&format!(",sheet,2,,,,,{id},")), "{}", usage("format=csv").text);
+}

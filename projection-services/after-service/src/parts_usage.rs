@@ -102,7 +102,7 @@ fn coverages() -> Vec<(String, Sqlite)> {
 
 const OUTSTANDING: &str = "COALESCE(u.disposition IN ('return', 'refurbish') AND u.core_back_at IS NULL, 0)";
 
-/// `GET /v1/parts-usage`.
+/// `GET /v1/parts-usage`: what tickets used; production's view has what orders used, in the same shape.
 pub static PARTS_USAGE: Table = Table {
     name: "parts-usage",
     from: "part_use u JOIN case_name t ON t.id = u.ticket",
@@ -116,13 +116,14 @@ pub static PARTS_USAGE: Table = Table {
         field("unit_cost", "u.unit_cost", Kind::Number, true),
         field("cost", "u.cost", Kind::Number, true),
         field("currency", "u.currency", Kind::Text, true),
-        field("ticket_id", "u.ticket", Kind::Uuid, false),
+        field("ticket_id", "u.ticket", Kind::Uuid, true),
+        field("work_order_id", "NULL", Kind::Uuid, true),
         field("number", "t.number", Kind::Text, false),
         field("site", "t.site", Kind::Text, false),
         field("serial", "u.serial", Kind::Text, true),
         field("technician", "u.technician", Kind::Text, false),
-        field("coverage", "u.coverage", Kind::Text, false),
-        field("covered", "(u.coverage <> 'chargeable')", Kind::Bool, false),
+        field("coverage", "u.coverage", Kind::Text, true),
+        field("covered", "(u.coverage <> 'chargeable')", Kind::Bool, true),
         field("source", "u.source", Kind::Text, false),
         field("lot", "u.lot", Kind::Text, true),
         field("new_serial", "u.new_serial", Kind::Text, true),
@@ -141,5 +142,5 @@ pub static PARTS_USAGE: Table = Table {
         narrow("core_outstanding", OUTSTANDING, Takes::Flag, "the part that was taken out has yet to come back"),
     ],
     order: (&["u.at"], Direction::Descending),
-    key: &["u.position", "u.n"],
+    key: &["u.position", "u.n", "'after-service'"],
 };

@@ -43,6 +43,11 @@ pub fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
                 seq INTEGER NOT NULL, position INTEGER NOT NULL, what TEXT NOT NULL, account TEXT NOT NULL,
                 at INTEGER NOT NULL, data TEXT NOT NULL, PRIMARY KEY (seq, position)
              ) STRICT, WITHOUT ROWID;
+             CREATE TABLE material_use (
+                seq INTEGER NOT NULL, consumption_id BLOB NOT NULL, n INTEGER NOT NULL, position INTEGER NOT NULL,
+                at INTEGER NOT NULL, account TEXT NOT NULL, line_no INTEGER NOT NULL, item TEXT NOT NULL,
+                qty TEXT NOT NULL, lot TEXT, serial TEXT, source TEXT NOT NULL, PRIMARY KEY (seq, consumption_id, n)
+             ) STRICT, WITHOUT ROWID;
              CREATE TABLE handled (
                 name TEXT NOT NULL, seq INTEGER NOT NULL, position INTEGER NOT NULL,
                 PRIMARY KEY (name, seq, position)
@@ -65,6 +70,8 @@ pub fn create_indexes(conn: &Connection) -> rusqlite::Result<()> {
     crate::parts::create_indexes(conn)?;
     conn.execute_batch(
         "CREATE INDEX unit_serial ON unit (serial);
+         CREATE INDEX material_use_at ON material_use (at);
+         CREATE INDEX material_use_item ON material_use (item, at);
          CREATE INDEX quality_default ON quality (rank, opened_at, position);
          CREATE INDEX quality_state ON quality (state, rank, opened_at, position);",
     )
@@ -76,6 +83,40 @@ pub fn event(tx: &Connection, commit: &StoredCommit, seq: Position, event: &Even
     let s = seq.0 as i64;
     let p = m.position.0 as i64;
     match event {
+        Event::MaterialConsumed(e) => {
+            for (n, l) in e.lines.iter().enumerate() {
+                tx.prepare_cached(
+                    "INSERT OR REPLACE INTO material_use VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
+                )?
+                .execute(params![
+                    s,
+                    e.consumption_id.as_bytes(),
+                    n as i64,
+                    p,
+                    m.occurred_at.millis(),
+                    commit.head.account.as_str(),
+                    l.line_no,
+                    l.item_id.as_str(),
+                    sort_key(l.qty.decimal()),
+                    l.lot.as_ref().map(|t| t.as_str()),
+                    l.unit_serial.as_ref().map(|t| t.as_str()),
+                    e.source.as_str(),
+                ])?;
+            }
+        }
+        Event::MaterialConsumptionCorrected(e) => {
+            for l in &e.lines {
+                tx.prepare_cached(
+                    "UPDATE material_use SET qty = ?4 WHERE seq = ?1 AND consumption_id = ?2 AND line_no = ?3",
+                )?
+                .execute(params![
+                    s,
+                    e.consumption_id.as_bytes(),
+                    l.line_no,
+                    sort_key(l.new.decimal())
+                ])?;
+            }
+        }
         Event::OperationStarted(e) => {
             tx.prepare_cached(START)?.execute(params![
                 s,

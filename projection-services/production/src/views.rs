@@ -39,7 +39,7 @@ impl ProductionViews {
     /// The name of the file.
     pub const NAME: &'static str = "production";
     /// Raised with every change of what is written.
-    pub const SCHEMA: u32 = 9;
+    pub const SCHEMA: u32 = 10;
 
     /// With an empty cache.
     pub fn new() -> Self {

@@ -1,6 +1,5 @@
 //! `/v1/inbox`: refused commands of every context that a person should look at (RM-17).
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,7 +7,6 @@ use axum::extract::{RawQuery, State as Ax};
 use axum::response::Response;
 use mw_contract::Context;
 use mw_policy::Route;
-use mw_production_views::read::list::Direction;
 use mw_production_views::read::table::{Page, Row};
 use mw_production_views::read::tables::{INBOX, dismissed_elsewhere};
 use rusqlite::types::Value;
@@ -16,28 +14,9 @@ use serde_json::{Map, json};
 
 use crate::identity::Caller;
 use crate::lists::{Ask, answer, unknown_code};
+use crate::merge::merge;
 use crate::problem::Problem;
 use crate::server::State;
-
-fn rank(v: &Value) -> u8 {
-    match v {
-        Value::Null => 0,
-        Value::Integer(_) | Value::Real(_) => 1,
-        Value::Text(_) => 2,
-        Value::Blob(_) => 3,
-    }
-}
-
-/// As SQLite compares.
-fn compare(a: &[Value], b: &[Value]) -> Ordering {
-    let one = |(a, b): (&Value, &Value)| match (a, b) {
-        (Value::Integer(a), Value::Integer(b)) => a.cmp(b),
-        (Value::Text(a), Value::Text(b)) => a.cmp(b),
-        (Value::Blob(a), Value::Blob(b)) => a.cmp(b),
-        _ => rank(a).cmp(&rank(b)),
-    };
-    a.iter().zip(b).map(one).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
-}
 
 /// `GET /v1/inbox`: open items unless `state` says otherwise.
 pub async fn index(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response, Problem> {
@@ -75,30 +54,8 @@ pub async fn index(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQue
         more |= page.more;
         rows.extend(page.rows);
     }
-    rows.sort_by(|a, b| match direction {
-        Direction::Ascending => compare(&a.place, &b.place),
-        Direction::Descending => compare(&b.place, &a.place),
-    });
-    more |= rows.len() > ask.query.limit;
-    rows.truncate(ask.query.limit);
+    more |= merge(&mut rows, direction, ask.query.limit);
     let mut beside = Map::new();
     beside.insert("positions".into(), json!(positions));
     answer(&ask, &INBOX, "/v1/inbox", &Page { rows, more }, beside)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_of_several_contexts_are_in_the_order_of_each() {
-        let (i, t) = (Value::Integer, |s: &str| Value::Text(s.into()));
-        let sorted =
-            [vec![Value::Null, i(2)], vec![i(1), i(9)], vec![i(2), i(1)], vec![i(2), i(2)], vec![t("a"), i(0)]];
-        for (n, a) in sorted.iter().enumerate() {
-            for (m, b) in sorted.iter().enumerate() {
-                assert_eq!(compare(a, b), n.cmp(&m), "{a:?} {b:?}");
-            }
-        }
-    }
 }

@@ -33,6 +33,7 @@ pub mod identity;
 pub mod inbox;
 pub mod lists;
 pub mod maintenance;
+mod merge;
 pub mod metrics;
 pub mod models;
 pub mod my;

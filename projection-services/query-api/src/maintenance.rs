@@ -1,4 +1,4 @@
-//! Maintenance plans with their forecast (RM-22), and the parts that tickets used (RM-20).
+//! Maintenance plans with their forecast (RM-22), and the parts that tickets and orders used (RM-20).
 
 use axum::extract::{RawQuery, State as Ax};
 use axum::response::Response;
@@ -7,12 +7,14 @@ use mw_after_service_views::plans::{Need, PLANS, Reading, forecasts, needs};
 use mw_contract::Context;
 use mw_policy::{Route, Scope};
 use mw_production_views::figures::beside::{cell_of, counter};
-use mw_views::read::table::Table;
+use mw_production_views::read::tables::MATERIAL_USAGE;
+use mw_views::read::table::{Page, Row, Table};
 use rusqlite::types::Value;
 use serde_json::{Map, json};
 
 use crate::identity::Caller;
 use crate::lists::{Ask, answer, known};
+use crate::merge::merge;
 use crate::problem::Problem;
 use crate::server::State;
 
@@ -50,12 +52,35 @@ pub async fn plans(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQue
     page(&state, ask, scope, &PLANS, "/v1/maintenance-plans", beside).await
 }
 
-/// `GET /v1/parts-usage`.
+/// `GET /v1/parts-usage`: of tickets and of orders, one list in the order of both.
 pub async fn parts(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let ask = Ask::read(&state, &caller, query.as_deref(), &PARTS_USAGE, &[])?;
-    let scope = caller.scope(Route::PartsUsage)?;
+    let of_orders = Ask::read(&state, &caller, query.as_deref(), &MATERIAL_USAGE, &[])?;
+    let (scope, theirs) = (caller.scope(Route::PartsUsage)?, caller.scope(Route::PartsUsage)?);
+    // A plain number is that of tickets.
+    let production = match ask.params.text("min_position") {
+        Some(text) if text.contains(':') => ask.params.min_position(Context::Production)?,
+        _ => None,
+    };
     state.models.service_figures.reach(ask.params.min_position(Context::AfterService)?).await?;
-    page(&state, ask, scope, &PARTS_USAGE, "/v1/parts-usage", Map::new()).await
+    state.models.production.reach(production).await?;
+    let ask = known(&state, ask).await?;
+    let found = state.models.service_figures.query(move |conn, head| {
+        let page = PARTS_USAGE.page(conn, &scope, &ask.query, ask.format)?;
+        Ok((ask, page, head.position))
+    });
+    let (ask, page, after_service) = found.await?;
+    let found = state.models.production.query(move |conn, head| {
+        Ok((MATERIAL_USAGE.page(conn, &theirs, &of_orders.query, of_orders.format)?, head.position))
+    });
+    let (more, production) = found.await?;
+    let mut rows: Vec<Row> = page.rows.into_iter().chain(more.rows).collect();
+    let direction = ask.query.sort.map_or(PARTS_USAGE.order.1, |(_, d)| d);
+    let more = merge(&mut rows, direction, ask.query.limit) || page.more || more.more;
+    let mut beside = Map::new();
+    beside.insert("position".into(), json!(after_service));
+    beside.insert("positions".into(), json!({"production": production, "after-service": after_service}));
+    answer(&ask, &PARTS_USAGE, "/v1/parts-usage", &Page { rows, more }, beside)
 }
 
 /// A page of a list; its position goes along, and into `positions` where there are several.

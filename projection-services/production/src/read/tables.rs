@@ -250,6 +250,54 @@ pub fn load(
     Ok(all)
 }
 
+/// What orders used up, as `GET /v1/parts-usage` shows it beside the parts of tickets: the same fields and
+/// filters, in the same order.
+pub static MATERIAL_USAGE: Table = Table {
+    name: "parts-usage",
+    from: "material_use u JOIN work_order w ON w.seq = u.seq",
+    only: "u.qty <> '0'",
+    site: "w.site",
+    own: Own { account: Some("u.account"), customer: None, internal: Some("1") },
+    fields: &[
+        field("at", "u.at", Kind::Instant, false),
+        field("item", "u.item", Kind::Text, false),
+        field("qty", "u.qty", Kind::Number, false),
+        field("unit_cost", "NULL", Kind::Number, true),
+        field("cost", "NULL", Kind::Number, true),
+        field("currency", "NULL", Kind::Text, true),
+        field("ticket_id", "NULL", Kind::Uuid, true),
+        field("work_order_id", "w.id", Kind::Uuid, true),
+        field("number", "w.number", Kind::Text, false),
+        field("site", "w.site", Kind::Text, false),
+        field("serial", "u.serial", Kind::Text, true),
+        field("technician", "u.account", Kind::Text, false),
+        field("coverage", "NULL", Kind::Text, true),
+        field("covered", "NULL", Kind::Bool, true),
+        field("source", "u.source", Kind::Text, false),
+        field("lot", "u.lot", Kind::Text, true),
+        field("new_serial", "NULL", Kind::Text, true),
+        field("removed_serial", "NULL", Kind::Text, true),
+        field("removed_disposition", "NULL", Kind::Text, true),
+        field("core_outstanding", "0", Kind::Bool, false),
+        field("core_back_at", "NULL", Kind::Instant, true),
+    ],
+    filters: &[
+        narrow("from", "u.at", Takes::From, "used then or later"),
+        narrow("to", "u.at", Takes::To, "used then or earlier"),
+        narrow("item", "u.item", Takes::Codes, "items"),
+        narrow("technician", "u.account", Takes::Codes, "accounts that used them"),
+        narrow("site", "w.site", SITE, "sites"),
+        narrow("coverage", "NULL", Takes::Words(no_coverage), "who bears the cost"),
+        narrow("core_outstanding", "0", Takes::Flag, "the part that was taken out has yet to come back"),
+    ],
+    order: (&["u.at"], Direction::Descending),
+    key: &["u.position", "u.n", "'production'"],
+};
+
+fn no_coverage() -> Vec<(String, rusqlite::types::Value)> {
+    words(mw_contract::Coverage::ALL.iter().map(|c| c.as_str()))
+}
+
 /// Material that is missing (RM-08). Nobody tells the system of deliveries that are on their way,
 /// so `expected_receipt` is null.
 pub static SHORTAGES: Table = Table {
