@@ -187,7 +187,7 @@ documents! {
         #[serde(default)]
         warranty_counter: Option<WarrantyCounter>,
         /// The SLA policy of its tickets, where the customer has none.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         sla_policy: Option<Code>,
     }
 
@@ -245,29 +245,29 @@ documents! {
         #[serde(default)]
         accounts: Vec<AccountName>,
         /// Fault codes: the code above it in the tree.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<ReasonCode>,
         /// Causes: no warranty covers it (misuse, consumable, unauthorised change).
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         excludes_warranty: Option<bool>,
         /// Ticket categories: what has to be done before the ticket is resolved.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         checklist: Vec<Text<120>>,
         /// Alarm rules: the symptom, severity and team of the ticket that the alarm opens.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         symptom: Option<ReasonCode>,
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         severity: Option<u8>,
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         team: Option<Code>,
         /// Alarm rules: does it open a ticket at all? None: its severity decides.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         ticket: Option<bool>,
         /// Equipment classes: work begins with a safety check.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         safety_check: Option<bool>,
         /// Teams: hours that it can work in a week, for the backlog in weeks.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         weekly_hours: Option<u16>,
     }
 
@@ -320,7 +320,7 @@ documents! {
         #[serde(default)]
         priority: Option<u8>,
         /// At which shares of the target somebody is warned.
-        #[serde(default = "warnings")]
+        #[serde(default = "warnings", skip_serializing_if = "usual_warnings")]
         warn_pct: Vec<u8>,
     }
 
@@ -329,16 +329,16 @@ documents! {
         calendar: Code,
         targets: Vec<SlaTarget>,
         /// An assignment counts as the first response.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "is_no")]
         response_by_assignment: bool,
         /// A quote that is with the customer stops the clock.
-        #[serde(default = "yes")]
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
         approval_pauses: bool,
         /// The resolution clock of a workshop repair begins with the unit's arrival.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "is_no")]
         workshop_from_receipt: bool,
         /// Do holds pause the clock whose reason leaves it to the policy (`pauses_sla` absent)?
-        #[serde(default = "yes")]
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
         hold_pauses: bool,
     }
 
@@ -369,10 +369,10 @@ documents! {
         tier: Option<Code>,
         #[serde(default)]
         sla_policy: Option<Code>,
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         contracts: Vec<ServiceContract>,
         /// The calendar of the hours in which a technician may come.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         access_calendar: Option<Code>,
     }
 
@@ -385,6 +385,42 @@ documents! {
         #[serde(default = "yes")]
         present: bool,
     }
+}
+
+// What is as usual is left out of a stored document, so that a program from before the field was there
+// still reads it.
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_no(b: &bool) -> bool {
+    !*b
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_yes(b: &bool) -> bool {
+    *b
+}
+
+fn usual_warnings(w: &[u8]) -> bool {
+    *w == warnings()
+}
+
+/// Settings of a site that are as usual.
+mod usual {
+    macro_rules! usual {
+        ($($name:ident: $ty:ty),+) => {$(
+            #[allow(clippy::trivially_copy_pass_by_ref)]
+            pub fn $name(v: &$ty) -> bool {
+                *v == super::SiteSettings::default().$name
+            }
+        )+};
+    }
+    usual!(
+        ticket_auto_close_days: u16,
+        ticket_reopen_days: u16,
+        replacement_warranty_days: u16,
+        alarm_ticket_severity: u16,
+        alarm_debounce_s: u32
+    );
 }
 
 fn warnings() -> Vec<u8> {
@@ -422,32 +458,46 @@ pub struct SiteSettings {
     /// K-18 by ISO 22400-2: failures count one more.
     pub mtbf_iso: bool,
     /// May technicians triage, take and schedule tickets for themselves?
+    #[serde(skip_serializing_if = "is_no")]
     pub technician_self_assigns: bool,
     /// May technicians send quotes?
+    #[serde(skip_serializing_if = "is_no")]
     pub technician_quotes: bool,
     /// May technicians verify what others repaired?
+    #[serde(skip_serializing_if = "is_no")]
     pub technician_verifies: bool,
     /// Somebody has to verify each repair before it is confirmed.
+    #[serde(skip_serializing_if = "is_no")]
     pub verify_repairs: bool,
     /// What a goodwill repair may cost before a second person has to agree; none: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub goodwill_limit: Option<Money>,
     /// The SLA policy of tickets whose customer and product name none; default `standard`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sla_policy: Option<Code>,
     /// Working days (of the ticket's calendar) after which a resolved ticket is closed by itself.
+    #[serde(skip_serializing_if = "usual::ticket_auto_close_days")]
     pub ticket_auto_close_days: u16,
     /// Days after closing within which a ticket may be reopened.
+    #[serde(skip_serializing_if = "usual::ticket_reopen_days")]
     pub ticket_reopen_days: u16,
     /// Days of warranty that a replaced unit has at least.
+    #[serde(skip_serializing_if = "usual::replacement_warranty_days")]
     pub replacement_warranty_days: u16,
     /// From which severity an alarm opens a ticket.
+    #[serde(skip_serializing_if = "usual::alarm_ticket_severity")]
     pub alarm_ticket_severity: u16,
     /// Seconds that an alarm must last before it opens a ticket; from severity 900 on none.
+    #[serde(skip_serializing_if = "usual::alarm_debounce_s")]
     pub alarm_debounce_s: u32,
     /// A ticket whose alarm cleared before anybody looked at it is cancelled.
+    #[serde(skip_serializing_if = "is_no")]
     pub alarm_clear_cancels: bool,
     /// A ticket that waits for a replacement order goes on hold.
+    #[serde(skip_serializing_if = "is_yes")]
     pub replacement_holds: bool,
     /// What an hour of a technician costs, for the cost of warranty and of faults; none: nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub labour_rate: Option<Money>,
 }
 
@@ -573,7 +623,7 @@ macro_rules! kinds {
             pub const fn kind(&self) -> ReferenceKind {
                 match self { $(Document::$kind(_) => ReferenceKind::$kind),+ }
             }
-            /// Canonical JSON: every field, defaults filled in, keys sorted.
+            /// Canonical JSON: defaults filled in, but of fields that came later only what is not usual; keys sorted.
             pub fn canonical(&self) -> String {
                 let v = match self { $(Document::$kind(d) => serde_json::to_value(d)),+ };
                 v.unwrap_or(Value::Null).to_string()
