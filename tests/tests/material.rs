@@ -371,7 +371,7 @@ fn rm_20_what_orders_used_stands_beside_what_tickets_used() {
     ] {
         assert_eq!(row[field], value, "{field} of {row}");
     }
-    assert_eq!(all["positions"]["production"], json!(at));
+    assert!(all["positions"]["production"].as_u64() >= Some(at), "{all}");
     for (q, n) in [("technician=lead-1", 1), ("technician=technician-1", 0), ("coverage=warranty", 0), ("sort=at", 1)] {
         assert_eq!(usage(q).items().len(), n, "{q}");
     }
