@@ -24,10 +24,7 @@ pub async fn plans(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQue
     let scope = caller.scope(Route::MaintenancePlans)?;
     let after_service = ask.params.min_position(Context::AfterService)?;
     // A plain number is this list's own.
-    let production = match ask.params.text("min_position") {
-        Some(text) if text.contains(':') => ask.params.min_position(Context::Production)?,
-        _ => None,
-    };
+    let production = ask.params.named_position(Context::Production)?;
     state.models.service_figures.reach(after_service).await?;
     state.models.figures.reach(production).await?;
     let wanted = state.models.service_figures.query(|conn, _| needs(conn)).await?;
@@ -58,10 +55,7 @@ pub async fn parts(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQue
     let of_orders = Ask::read(&state, &caller, query.as_deref(), &MATERIAL_USAGE, &[])?;
     let (scope, theirs) = (caller.scope(Route::PartsUsage)?, caller.scope(Route::PartsUsage)?);
     // A plain number is that of tickets.
-    let production = match ask.params.text("min_position") {
-        Some(text) if text.contains(':') => ask.params.min_position(Context::Production)?,
-        _ => None,
-    };
+    let production = ask.params.named_position(Context::Production)?;
     state.models.service_figures.reach(ask.params.min_position(Context::AfterService)?).await?;
     state.models.production.reach(production).await?;
     let ask = known(&state, ask).await?;

@@ -126,11 +126,14 @@ impl Params {
     /// number is production's.
     pub fn min_positions(&self) -> Result<(Option<u64>, Option<u64>), Problem> {
         let production = self.min_position(mw_contract::Context::Production)?;
+        Ok((production, self.named_position(mw_contract::Context::AfterService)?))
+    }
+
+    /// What of `min_position` is about `context` where a plain number is about another one.
+    pub fn named_position(&self, context: mw_contract::Context) -> Result<Option<u64>, Problem> {
         match self.text("min_position") {
-            Some(text) if text.contains(':') => {
-                Ok((production, self.min_position(mw_contract::Context::AfterService)?))
-            }
-            _ => Ok((production, None)),
+            Some(text) if text.contains(':') => self.min_position(context),
+            _ => Ok(None),
         }
     }
 
