@@ -147,10 +147,15 @@ impl Process {
         self.child.wait().expect("wait");
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.is_ok_and(|s| s.success()), "kill -{name}");
+    }
+
     /// SIGTERM; gives the exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
-        assert!(sent.is_ok_and(|s| s.success()), "kill -TERM");
+        self.signal("TERM");
         self.child.wait().expect("wait").code()
     }
 }

@@ -213,6 +213,11 @@ impl System {
         assert_eq!(code, Some(0), "{name}");
     }
 
+    /// Sends a service a signal: `STOP` lets it stand still, `CONT` go on.
+    pub fn signal_service(&mut self, name: &'static str, signal: &str) {
+        self.many().get_mut(name).expect("it runs").signal(signal);
+    }
+
     /// What a service says at `/readyz`: status and text.
     pub fn readyz(&mut self, name: &'static str) -> (u16, String) {
         let p = self.many().get_mut(name).expect("it runs");

@@ -358,6 +358,26 @@ fn each_is_replaced_under_load_by_another_version_and_back() {
     assert_eq!(system.terminate().0, Some(0));
 }
 
+/// `MILLWRIGHT_STILL_SECONDS`: how long the broker stands still; over 30 its clients connect again.
+#[test]
+fn nothing_is_lost_or_doubled_when_the_broker_stands_still() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut system = demo(dir.path());
+    let http = Http::login(&system, "planner-1");
+    let seconds = std::env::var("MILLWRIGHT_STILL_SECONDS").ok().and_then(|n| n.parse().ok()).unwrap_or(16);
+    let done = load::run(system.addr("mqtt"), Some(http), |load| {
+        load.settle(200, SOON);
+        let gaps = load.fault(|| {
+            system.signal_service("broker", "STOP");
+            load.work_for(Duration::from_secs(seconds));
+            system.signal_service("broker", "CONT");
+        });
+        println!("CASE the broker stands still: without commands {:.2?}", gaps.commands);
+    });
+    load::check(&system, &done);
+    assert_eq!(system.terminate().0, Some(0));
+}
+
 /// What a field service swaps is told by the after-service side; here its process speaks for it, as the
 /// service account that only services have the secret of.
 #[test]
