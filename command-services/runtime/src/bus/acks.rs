@@ -1,8 +1,10 @@
 //! The acknowledgements of one connection after another: in the order of the messages, and none
 //! of an earlier connection. One out of order, or an old packet id after a reconnect, would make
-//! the broker's router give up the link and what it still held.
+//! the broker's router give up the link and what it still held. And none before the answer that was
+//! published for its message: a process that ends between the two is given the message again.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rumqttc::v5::mqttbytes::v5::Publish;
@@ -16,8 +18,8 @@ struct Inner {
     first: u64,
     /// Messages of this connection that are not acknowledged: each with whether it is done.
     open: VecDeque<(Publish, bool)>,
-    /// Those whose turn has come.
-    ready: VecDeque<Publish>,
+    /// Those whose turn has come, each with how much had been published by then.
+    ready: VecDeque<(Publish, u64)>,
     /// The service is ending: what is not done by now stays with the broker.
     frozen: bool,
 }
@@ -26,6 +28,8 @@ struct Inner {
 #[derive(Default)]
 pub(super) struct Acks {
     inner: Mutex<Inner>,
+    /// How many messages were given to be published.
+    handed: AtomicU64,
     /// Wakes the sender.
     pub work: Notify,
 }
@@ -56,7 +60,13 @@ impl Acks {
         (i.epoch, seq)
     }
 
+    /// So many messages were given to be published so far.
+    pub fn handed(&self, count: u64) {
+        self.handed.store(count, Ordering::Release);
+    }
+
     pub fn done(&self, epoch: u64, seq: u64) {
+        let after = self.handed.load(Ordering::Acquire);
         let mut i = self.inner.lock();
         if i.frozen || i.epoch != epoch {
             return;
@@ -70,7 +80,7 @@ impl Acks {
             && let Some((message, _)) = i.open.pop_front()
         {
             i.first += 1;
-            i.ready.push_back(message);
+            i.ready.push_back((message, after));
             woke = true;
         }
         drop(i);
@@ -79,9 +89,9 @@ impl Acks {
         }
     }
 
-    /// The next one that may go out.
-    pub fn next(&self) -> Option<Publish> {
-        self.inner.lock().ready.pop_front()
+    /// The next one that may go out when so many messages have gone out.
+    pub fn next(&self, sent: u64) -> Option<Publish> {
+        self.inner.lock().ready.pop_front_if(|(_, after)| *after <= sent).map(|(message, _)| message)
     }
 
     /// Nothing that is not done by now is acknowledged.
@@ -103,7 +113,11 @@ mod tests {
     }
 
     fn out(a: &Acks) -> Vec<u16> {
-        std::iter::from_fn(|| a.next()).map(|p| p.pkid).collect()
+        out_after(a, 0)
+    }
+
+    fn out_after(a: &Acks, sent: u64) -> Vec<u16> {
+        std::iter::from_fn(|| a.next(sent)).map(|p| p.pkid).collect()
     }
 
     #[test]
@@ -117,6 +131,20 @@ mod tests {
         assert_eq!(out(&a), [7, 9]);
         a.done(r[2].0, r[2].1);
         assert_eq!(out(&a), [8]);
+    }
+
+    #[test]
+    fn none_goes_out_before_the_answer_to_its_message() {
+        let a = Acks::default();
+        a.next_epoch();
+        let r: Vec<_> = [7, 8].map(|id| a.opened(&message(id))).into();
+        a.handed(3);
+        a.done(r[0].0, r[0].1);
+        a.handed(5);
+        a.done(r[1].0, r[1].1);
+        assert!(out_after(&a, 2).is_empty());
+        assert_eq!(out_after(&a, 4), [7]);
+        assert_eq!(out_after(&a, 5), [8]);
     }
 
     #[test]

@@ -351,7 +351,8 @@ impl Shared {
     fn next(&self) -> Option<Next> {
         let mut out = self.outbox.lock();
         let client = out.client.clone()?;
-        if let Some(ack) = self.acks.next() {
+        let sent = out.flow.handed - out.waiting.len() as u64;
+        if let Some(ack) = self.acks.next(sent) {
             return Some(Next::Ack(client, ack));
         }
         if out.in_flight.len() >= WINDOW {
@@ -416,6 +417,7 @@ impl Bus for RemoteBus {
                 let mut out = self.shared.outbox.lock();
                 if out.waiting.len() < OUTBOX {
                     out.flow.handed += messages.len() as u64;
+                    self.shared.acks.handed(out.flow.handed);
                     out.waiting.extend(messages);
                     break;
                 }
