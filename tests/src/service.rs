@@ -75,7 +75,9 @@ impl Desk {
                 continue;
             }
             if let Some(v) = reply["version"].as_u64().filter(|_| reply["status"] != "rejected") {
-                self.versions.insert(id.to_owned(), v);
+                // It may be about another than was named.
+                let of = reply["aggregate_id"].as_str().unwrap_or(id).to_owned();
+                self.versions.insert(of, v);
             }
             return reply;
         }

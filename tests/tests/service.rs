@@ -308,14 +308,29 @@ fn golden_16_a_reopened_ticket_has_clocks_of_its_own() {
     let http = Http::login(&system, "customer-1");
     let mine = http.eventually(&format!("/v1/tickets/{id}"), |a| a.json()["cycle"] == json!(2)).json();
     assert_eq!(mine["state"], "triaged");
-    // Fifteen days after the closing it is too late: a new ticket goes on from the old one.
+    // Fifteen days after the closing it is too late: a new ticket goes on from the old one, with clocks of
+    // its own, and the answer is about it.
     advance(&system, "168h");
     desk.at = None;
-    desk.say("customer-1", "ticket.reopen", &other, again.clone());
-    let refused = desk.refused("customer-1", "ticket.reopen", &other, again, "GUARD_FAILED");
-    assert_eq!(refused["error"]["details"]["rule"], "TK-43", "{refused}");
-    let new = desk.ticket(json!({"follows": other}));
+    let again = json!({"reason": "quality", "same_fault": true, "note": "It leaks again."});
+    let reply = desk.does("customer-1", "ticket.reopen", &other, again.clone());
+    let new = reply["aggregate_id"].as_str().unwrap().to_owned();
+    assert_ne!(new, other, "{reply}");
+    assert_eq!(reply["warnings"][0]["code"], "opened_anew", "{reply}");
     assert_eq!(desk.told(&new, "TicketOpened")[0]["follows"], json!(other));
+    assert_eq!(desk.told(&new, "SlaStarted")[0]["cycle"], json!(1));
+    let path = format!("/v1/tickets/{new}?min_position={}", story::position(&reply));
+    let there = http.eventually(&path, |a| a.status == 200).json();
+    assert_eq!((&there["state"], &there["follows"]), (&json!("new"), &json!(other)), "{there}");
+    assert_eq!(there["description"], "It leaks again.", "{there}");
+    let old = http.get(&format!("/v1/tickets/{other}")).json();
+    assert_eq!((&old["state"], &old["cycle"]), (&json!("closed"), &json!(1)), "{old}");
+    let dispatcher = Http::login(&system, "dispatcher-1");
+    let links = dispatcher.get(&format!("/v1/tickets/{other}")).json()["links"].clone();
+    assert_eq!((&links[0]["id"], &links[0]["relation"]), (&json!(new), &json!("relates_to")), "{links}");
+    // Who asks once more is told of that one.
+    let twice = desk.say("customer-1", "ticket.reopen", &other, again);
+    assert_eq!((&twice["status"], &twice["aggregate_id"]), (&json!("duplicate"), &json!(new)), "{twice}");
 }
 
 #[test]

@@ -82,6 +82,8 @@ pub struct Desk {
     dedupe: HashMap<(SiteId, Option<CustomerId>, Text<120>), AggregateId>,
     by_serial: HashMap<Text<60>, Vec<AggregateId>>,
     masters: HashSet<AggregateId>,
+    /// The last ticket that goes on from one.
+    follow_ups: HashMap<AggregateId, AggregateId>,
     /// By year, the number below which none is free.
     series: HashMap<u16, u32>,
     at_work: HashMap<AccountName, Vec<AtWork>>,
@@ -107,8 +109,16 @@ impl Desk {
         customer: Option<&CustomerId>,
         key: &Text<120>,
     ) -> Option<(AggregateId, u32)> {
-        let id = self.dedupe.get(&(site.clone(), customer.cloned(), key.clone()))?;
-        self.tickets.get(id).filter(|t| t.state.is_open()).map(|t| (*id, t.occurrences))
+        self.open_count(*self.dedupe.get(&(site.clone(), customer.cloned(), key.clone()))?)
+    }
+
+    /// The open ticket that goes on from another one, and how often it was reported.
+    pub fn open_follow_up(&self, of: AggregateId) -> Option<(AggregateId, u32)> {
+        self.open_count(*self.follow_ups.get(&of)?)
+    }
+
+    fn open_count(&self, id: AggregateId) -> Option<(AggregateId, u32)> {
+        self.tickets.get(&id).filter(|t| t.state.is_open()).map(|t| (id, t.occurrences))
     }
 
     /// Was another ticket marked as the same case as this one?
@@ -196,6 +206,9 @@ impl Desk {
             }
             if let Some(serial) = &e.serial {
                 self.by_serial.entry(serial.clone()).or_default().push(id);
+            }
+            if let Some(old) = e.follows {
+                self.follow_ups.insert(old, id);
             }
             let brief = Brief {
                 number: e.number.clone(),

@@ -67,6 +67,8 @@ fn opened(e: &TicketOpenedV1, meta: &EventMeta) -> Ticket {
         number: e.number.clone(),
         site_id: e.site_id.clone(),
         kind: e.kind,
+        title: e.title.clone(),
+        contact_id: e.contact_id.clone(),
         channel: e.channel,
         state: TicketState::New,
         customer_id: e.customer_id.clone(),
@@ -139,6 +141,12 @@ fn ticket(t: &mut Ticket, event: &Event, meta: &EventMeta) {
     match event {
         Event::TicketOccurrenceAdded(e) => t.occurrences = e.count,
         Event::TicketAmended(e) => {
+            if let Some(title) = &e.title {
+                t.title = title.clone();
+            }
+            if let Some(c) = &e.contact_id {
+                t.contact_id = Some(c.clone());
+            }
             if let Some(c) = &e.service_site {
                 t.service_site = Some(c.clone());
             }

@@ -34,17 +34,32 @@ use clocks::{calendar, due, signed, stops};
 pub use clocks::{evolve, left, used_up_at};
 pub use policy::Subject;
 
-/// Adds what a decision means for the clocks.
+/// Adds what a decision means for the clocks: of its own ticket, and of one that it opens beside it (TK-43).
 pub fn follow(facts: &Facts<'_>, state: &AfterServiceState, decision: &mut Decision, ctx: &DecisionContext<'_>) {
-    let stream = StreamId::new(AggregateKind::Ticket, ctx.aggregate_id);
-    let mut own = decision.events.iter().filter(|(s, _)| *s == stream).map(|(_, e)| e).peekable();
+    let own = StreamId::new(AggregateKind::Ticket, ctx.aggregate_id);
+    let other = decision.events.iter().find(|(s, e)| *s != own && matches!(e, Event::TicketOpened(_)));
+    let other = other.map(|(s, _)| *s);
+    follow_one(facts, state, own, decision, ctx);
+    if let Some(other) = other {
+        follow_one(facts, &AfterServiceState::None, other, decision, ctx);
+    }
+}
+
+fn follow_one(
+    facts: &Facts<'_>,
+    state: &AfterServiceState,
+    stream: StreamId,
+    decision: &mut Decision,
+    ctx: &DecisionContext<'_>,
+) {
+    let own: Vec<&Event> = decision.events.iter().filter(|(s, _)| *s == stream).map(|(_, e)| e).collect();
     let before = state.ticket();
     let has_clocks = before.is_some_and(|t| t.sla.policy.is_some());
-    if own.peek().is_none() || (!has_clocks && !own.any(may_start)) {
+    if own.is_empty() || (!has_clocks && !own.iter().any(|e| may_start(e))) {
         return;
     }
     let meta = EventMeta {
-        event_id: EventId(ctx.aggregate_id.0),
+        event_id: EventId(stream.id.0),
         version: ctx.version,
         occurred_at: ctx.occurred_at,
         recorded_at: ctx.received_at,
@@ -52,7 +67,6 @@ pub fn follow(facts: &Facts<'_>, state: &AfterServiceState, decision: &mut Decis
         role: Some(decision.role),
         late: decision.late,
     };
-    let own: Vec<&Event> = decision.events.iter().filter(|(s, _)| *s == stream).map(|(_, e)| e).collect();
     let mut after = state.clone();
     for event in &own {
         crate::evolve::evolve(&mut after, &stream, event, &meta);

@@ -57,6 +57,10 @@ pub struct Ticket {
     pub site_id: SiteId,
     /// What it is about.
     pub kind: TicketKind,
+    /// In one line.
+    pub title: Text<120>,
+    /// Whom to ask at the customer's.
+    pub contact_id: Option<Code>,
     /// How it came in.
     pub channel: Channel,
     /// Where it is in its life.

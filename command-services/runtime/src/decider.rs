@@ -409,7 +409,7 @@ impl<D: Domain> CommandDecider<D> {
         outcome: Outcome,
         decided: Option<&(Decision, Vec<NewEvent>)>,
     ) -> CommitHead {
-        let aggregate_id = decided.and_then(|(d, _)| d.existing).or(job.envelope.aggregate_id);
+        let aggregate_id = decided.and_then(|(d, _)| d.existing.or(d.made)).or(job.envelope.aggregate_id);
         let version = decided.map_or(Version::ZERO, |(d, events)| {
             let last = events.iter().rev().find(|e| Some(e.stream.id) == aggregate_id).map(|e| e.version);
             // Accepted, and nothing happened: the aggregate is where it was.

@@ -105,6 +105,8 @@ pub struct Decision {
     /// Nothing new comes to be, because this aggregate answers the command already: the reply is
     /// `duplicate` and names it. Events, where there are any, tell that aggregate of it.
     pub existing: Option<AggregateId>,
+    /// The aggregate that the reply names, where the command made another than its own come to be.
+    pub made: Option<AggregateId>,
 }
 
 impl Decision {
@@ -116,6 +118,7 @@ impl Decision {
             late: false,
             warnings: Vec::new(),
             existing: None,
+            made: None,
         }
     }
 }

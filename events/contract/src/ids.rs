@@ -151,6 +151,12 @@ pub fn reference_id(kind: crate::enums::ReferenceKind, code: &Code) -> Aggregate
     AggregateId(Uuid::new_v5(&NAMESPACE, format!("{kind}:{code}").as_bytes()))
 }
 
+/// The aggregate id of the ticket that goes on from another one, when that stood at `version`: UUIDv5 of
+/// `follow-up:ticket:version`.
+pub fn follow_up_ticket(ticket: AggregateId, version: Version) -> AggregateId {
+    AggregateId(Uuid::new_v5(&NAMESPACE, format!("follow-up:{ticket}:{version}").as_bytes()))
+}
+
 /// The aggregate id of a produced unit: UUIDv5 of `unit:product:serial`.
 pub fn unit_id(product: &ProductId, serial: &crate::text::Text<60>) -> AggregateId {
     AggregateId(Uuid::new_v5(&NAMESPACE, format!("unit:{product}:{serial}").as_bytes()))

@@ -75,7 +75,7 @@ fn new_product(unit: Option<&Unit>, now: Option<&ProductId>) -> Option<ProductId
     unit.map(|u| &u.product_id).filter(|p| Some(*p) != now).cloned()
 }
 
-/// Title, description and contact are not kept in the state: giving them is changing them.
+/// Who gives title, description or contact says that they are others: they are not compared.
 fn changes_nothing(a: &TicketAmendedV1) -> bool {
     a.title.is_none()
         && a.description.is_none()

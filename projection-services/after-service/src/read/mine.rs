@@ -37,6 +37,7 @@ pub fn document(t: &Ticket) -> Value {
         "visits": t.visits.iter().map(visit).collect::<Vec<_>>(), "rma": t.rma, "returns": returns(t),
         "rating": t.ratings.iter().find(|r| r["cycle"] == json!(t.cycle)).map(rating),
         "ratings": t.ratings.iter().map(rating).collect::<Vec<_>>(),
+        "follows": t.follows,
         "master_number": t.master_number,
     });
     if let (Value::Object(all), Value::Object(rest)) = (&mut d, rest) {
