@@ -380,6 +380,30 @@ fn golden_17_a_plan_by_hours_opens_a_ticket_in_time() {
 }
 
 #[test]
+fn a_plan_for_a_family_opens_one_ticket_for_its_customer() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = System::demo(dir.path());
+    let mut desk = Desk::open(&system, "family");
+    let plan = story::new_id();
+    let created = json!({"target": {"product_id": "pump-200"}, "trigger": {"calendar": "FREQ=WEEKLY"},
+        "template": {"title": "Look at all pumps", "customer_id": "acme"}, "last_done": {"at": "2026-01-15"}});
+    desk.does("planner-1", "maintenance-plan.create", &plan, created);
+    desk.does("planner-1", "maintenance-plan.activate", &plan, json!({}));
+    let http = Http::login(&system, "dispatcher-1");
+    let opened = http.eventually("/v1/tickets?kind=preventive", |a| a.items().len() == 1).items();
+    assert_eq!((&opened[0]["product"], &opened[0]["customer"]), (&json!("pump-200"), &json!("acme")), "{opened:?}");
+    http.eventually("/v1/maintenance-plans", |_| !told_of(&system, "after-service", "PlanDue").is_empty());
+    let plans = http.get("/v1/maintenance-plans").items();
+    assert_eq!(
+        (&plans[0]["target"], &plans[0]["product"]),
+        (&json!("product_family"), &json!("pump-200")),
+        "{plans:?}"
+    );
+    let customer = Http::login(&system, "customer-1");
+    assert_eq!(customer.get("/v1/my/tickets").items().len(), 1, "the customer sees that somebody will come");
+}
+
+#[test]
 fn golden_20_after_service_rebuilt_answers_the_same_and_sends_nothing() {
     if !has_a_clock() {
         return;

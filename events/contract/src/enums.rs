@@ -455,7 +455,12 @@ closed_list! {
     DueCause { Calendar = 1 "calendar", Counter = 2 "counter", Forecast = 3 "forecast" }
 
     /// What a plan maintains.
-    PlanTargetKind { Equipment = 1 "equipment", Unit = 2 "unit" }
+    PlanTargetKind {
+        Equipment = 1 "equipment",
+        Unit = 2 "unit",
+        /// What a customer has of the products that are of one family.
+        ProductFamily = 3 "product_family",
+    }
 
     /// The kinds of reference data.
     ReferenceKind {

@@ -4,13 +4,14 @@ use mw_contract::command::plan::{CreatePlan, PlanLead, PlanTarget, PlanTrigger};
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::plan::PlanCreatedV1;
 use mw_contract::event::ticket_parts::{LastDoneV1, PlanLeadV1, PlanTargetV1, PlanTemplateV1, PlanTriggerV1};
-use mw_contract::{CustomerId, FieldError, PlanMode, PlanTargetKind, Rejection, SiteId, Text};
+use mw_contract::{CustomerId, FieldError, PlanMode, PlanTargetKind, ProductId, Rejection, SiteId, Text};
 
 use super::rrule::Rule;
 use super::{PlanState, decided};
 use crate::known::Unit;
 use crate::rules::{Facts, Holds, all_valid, authorise, exists};
 use crate::state::AfterServiceState;
+use crate::ticket::warranty;
 
 /// The longest lead, days.
 const MOST_LEAD_DAYS: u16 = 366;
@@ -37,7 +38,7 @@ pub fn decide(
     let target = target(&p.target);
     let last_done = p.last_done.as_ref().map(|d| LastDoneV1 { at: d.at.date_in(&zone), counter: d.counter });
     let mut errors = Vec::new();
-    check_trigger(&mut errors, &trigger);
+    check_trigger(&mut errors, target.kind, &trigger);
     check_lead(&mut errors, &trigger, &lead);
     check_target(&mut errors, &target);
     check_template(&mut errors, target.kind, &p.template);
@@ -50,10 +51,10 @@ pub fn decide(
         name: p.name.clone().unwrap_or_else(|| p.template.title.clone()),
         site_id: site.clone(),
         time_zone: Text::new(&zone).map_err(|e| Rejection::invalid("site", format!("its time zone: {e}")))?,
+        template: with_owner(facts, target.kind, &p.template, owner)?,
         target,
         trigger,
         lead,
-        template: with_owner(&p.template, owner)?,
         starts_on: last_done.as_ref().map_or(today, |d| d.at),
         last_done,
         floating: p.floating.unwrap_or(false),
@@ -64,7 +65,11 @@ pub fn decide(
 
 /// With the kind that follows from what is named.
 fn target(t: &PlanTarget) -> PlanTargetV1 {
-    let by_name = if t.equipment_id.is_some() { PlanTargetKind::Equipment } else { PlanTargetKind::Unit };
+    let by_name = match (t.equipment_id, &t.serial, &t.product_id) {
+        (Some(_), ..) => PlanTargetKind::Equipment,
+        (None, None, Some(_)) => PlanTargetKind::ProductFamily,
+        _ => PlanTargetKind::Unit,
+    };
     PlanTargetV1 {
         kind: t.kind.unwrap_or(by_name),
         equipment_id: t.equipment_id,
@@ -83,7 +88,11 @@ pub(super) fn trigger(p: &PlanTrigger) -> PlanTriggerV1 {
 }
 
 /// A calendar, a counter, or both; each well formed.
-pub(super) fn check_trigger(errors: &mut Vec<FieldError>, t: &PlanTriggerV1) {
+pub(super) fn check_trigger(errors: &mut Vec<FieldError>, kind: PlanTargetKind, t: &PlanTriggerV1) {
+    if kind == PlanTargetKind::ProductFamily && t.counter.is_some() {
+        let why = "a family has no counter: give a calendar, or a plan to each unit";
+        errors.push(FieldError::new("payload.trigger.counter", why));
+    }
     if t.calendar.is_none() && t.counter.is_none() {
         errors.push(FieldError::new("payload.trigger", "has a calendar, a counter, or both"));
     }
@@ -116,7 +125,7 @@ pub(super) fn check_lead(errors: &mut Vec<FieldError>, t: &PlanTriggerV1, lead: 
     }
 }
 
-/// A machine by its id, or a unit by its serial number.
+/// A machine by its id, a unit by its serial number, a family by one of its products.
 fn check_target(errors: &mut Vec<FieldError>, t: &PlanTargetV1) {
     let mut need = |there: bool, wanted: bool, field: &str| {
         if there != wanted {
@@ -127,11 +136,13 @@ fn check_target(errors: &mut Vec<FieldError>, t: &PlanTargetV1) {
             ));
         }
     };
-    let machine = t.kind == PlanTargetKind::Equipment;
-    need(t.equipment_id.is_some(), machine, "equipment_id");
-    need(t.serial.is_some(), !machine, "serial");
-    if machine {
-        need(t.product_id.is_some(), false, "product_id");
+    need(t.equipment_id.is_some(), t.kind == PlanTargetKind::Equipment, "equipment_id");
+    need(t.serial.is_some(), t.kind == PlanTargetKind::Unit, "serial");
+    match t.kind {
+        PlanTargetKind::Equipment => need(t.product_id.is_some(), false, "product_id"),
+        // The serial number may say it.
+        PlanTargetKind::Unit => {}
+        PlanTargetKind::ProductFamily => need(t.product_id.is_some(), true, "product_id"),
     }
 }
 
@@ -150,9 +161,12 @@ pub(super) fn check_template(errors: &mut Vec<FieldError>, kind: PlanTargetKind,
             errors.push(FieldError::new(field, "must be whole: it is counted in pieces"));
         }
     }
-    if kind == PlanTargetKind::Equipment && t.customer_id.is_some() {
-        errors.push(FieldError::new("payload.template.customer_id", "a machine has no customer"));
-    }
+    let why = match kind {
+        PlanTargetKind::Equipment if t.customer_id.is_some() => "a machine has no customer",
+        PlanTargetKind::ProductFamily if t.customer_id.is_none() => "is required for a family: whose units are they?",
+        _ => return,
+    };
+    errors.push(FieldError::new("payload.template.customer_id", why));
 }
 
 /// The target as it is known, with what was left out; and whose it is.
@@ -168,6 +182,14 @@ fn found(
                 Err(Rejection::not_found(format!("this site has no equipment {id}")).at("payload.target.equipment_id"))
             }
         };
+    }
+    if target.kind == PlanTargetKind::ProductFamily {
+        let product = target.product_id.as_ref();
+        if product.is_none_or(|p| warranty::product_document(facts, p).is_none()) {
+            let missing = product.map(ProductId::as_str).unwrap_or_default();
+            return Err(Rejection::not_found(format!("there is no product {missing}")).at("payload.target.product_id"));
+        }
+        return Ok((target.clone(), None));
     }
     let unit = unit(facts, target)?;
     let target = PlanTargetV1 { product_id: Some(unit.product_id), ..target.clone() };
@@ -186,8 +208,18 @@ fn unit(facts: &Facts<'_>, target: &PlanTargetV1) -> Result<Unit, Rejection> {
     units.pop().ok_or_else(|| Rejection::not_found(format!("there is no unit {serial}")).at("payload.target.serial"))
 }
 
-/// Tickets of a unit are for its owner.
-fn with_owner(template: &PlanTemplateV1, owner: Option<CustomerId>) -> Result<PlanTemplateV1, Rejection> {
+/// Tickets of a unit are for its owner, those of a family for the customer that is named.
+fn with_owner(
+    facts: &Facts<'_>,
+    kind: PlanTargetKind,
+    template: &PlanTemplateV1,
+    owner: Option<CustomerId>,
+) -> Result<PlanTemplateV1, Rejection> {
+    if let Some(c) = template.customer_id.as_ref().filter(|_| kind == PlanTargetKind::ProductFamily)
+        && warranty::customer_document(facts, c).is_none()
+    {
+        return Err(Rejection::not_found(format!("there is no customer {c}")).at("payload.template.customer_id"));
+    }
     match (&template.customer_id, owner) {
         (Some(named), Some(owner)) if *named != owner => {
             let message = format!("the unit belongs to {owner}");
@@ -205,7 +237,7 @@ pub(super) fn template_of(
     t: &PlanTemplateV1,
 ) -> Result<PlanTemplateV1, Rejection> {
     let (_, owner) = found(facts, &plan.site_id, &plan.target)?;
-    with_owner(t, owner)
+    with_owner(facts, plan.target.kind, t, owner)
 }
 
 /// A calendar comes at least once more, and does not count its times when each begins anew.
@@ -271,6 +303,56 @@ mod tests {
         bad["lead"] = json!("soon");
         let r = w.run(&planner(), "maintenance-plan.create", id(2), bad).unwrap_err();
         assert_eq!(r.field.as_deref(), Some("payload.lead"));
+    }
+
+    #[test]
+    fn mp_01_a_family_is_named_by_one_of_its_products_and_has_a_calendar() {
+        let mut w = world();
+        let family = |target: Value, trigger: Value, customer: Value| {
+            let mut p = quarterly();
+            (p["target"], p["trigger"]) = (target, trigger);
+            p["template"]["customer_id"] = customer;
+            p
+        };
+        let calendar = json!({"calendar": "FREQ=YEARLY"});
+        let counter = json!({"counter": {"name": "hours", "every": "500", "unit": "h"}});
+        let (pump, named) = (json!({"product_id": "pump-200"}), json!({"kind": "product_family"}));
+        let with_serial = json!({"kind": "product_family", "product_id": "pump-200", "serial": "SN-1"});
+        for (p, field, code) in [
+            (family(named, calendar.clone(), json!("acme")), "payload.target.product_id", ErrorCode::Validation),
+            (family(with_serial, calendar.clone(), json!("acme")), "payload.target.serial", ErrorCode::Validation),
+            (family(pump.clone(), counter, json!("acme")), "payload.trigger.counter", ErrorCode::Validation),
+            (
+                family(pump.clone(), calendar.clone(), json!(null)),
+                "payload.template.customer_id",
+                ErrorCode::Validation,
+            ),
+            (
+                family(pump.clone(), calendar.clone(), json!("nobody")),
+                "payload.template.customer_id",
+                ErrorCode::NotFound,
+            ),
+            (
+                family(json!({"product_id": "rocket"}), calendar.clone(), json!("acme")),
+                "payload.target.product_id",
+                ErrorCode::NotFound,
+            ),
+        ] {
+            let r = w.ask(&planner(), "maintenance-plan.create", id(1), p.clone()).unwrap_err();
+            assert_eq!((r.code, r.field.as_deref()), (code, Some(field)), "{p}");
+        }
+        w.run(&planner(), "maintenance-plan.create", id(1), family(pump, calendar, json!("acme"))).unwrap();
+        let p = plan(&w);
+        assert_eq!(
+            (p.target.kind.as_str(), p.target.product_id.as_ref().unwrap().as_str()),
+            ("product_family", "pump-200")
+        );
+        // What it is amended to has a customer too, and still no counter.
+        let amend = |p: Value| w.ask(&planner(), "maintenance-plan.amend", id(1), p).unwrap_err();
+        let r = amend(json!({"template": {"title": "Look at all pumps"}}));
+        assert_eq!(r.field.as_deref(), Some("payload.template.customer_id"));
+        let r = amend(json!({"trigger": {"counter": {"name": "hours", "every": "500", "unit": "h"}}}));
+        assert_eq!(r.field.as_deref(), Some("payload.trigger.counter"));
     }
 
     #[test]

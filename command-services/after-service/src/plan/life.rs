@@ -58,7 +58,7 @@ pub fn amend(
     then.lead = lead.clone().unwrap_or(then.lead);
     then.floating = p.floating.unwrap_or(then.floating);
     let mut errors = Vec::new();
-    check_trigger(&mut errors, &then.trigger);
+    check_trigger(&mut errors, plan.target.kind, &then.trigger);
     check_lead(&mut errors, &then.trigger, &then.lead);
     if let Some(t) = &p.template {
         check_template(&mut errors, plan.target.kind, t);

@@ -28,7 +28,7 @@ pub struct PlanTrigger {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanTarget {
-    /// A machine or a unit.
+    /// A machine, a unit, or the family of a product.
     #[serde(default)]
     pub kind: Option<PlanTargetKind>,
     /// The machine, by its id.
@@ -37,7 +37,7 @@ pub struct PlanTarget {
     /// The unit, by its serial number.
     #[serde(default)]
     pub serial: Option<Text<60>>,
-    /// The unit's product.
+    /// The unit's product; alone, a product of the family.
     #[serde(default)]
     pub product_id: Option<ProductId>,
 }

@@ -85,7 +85,7 @@ given_parts! {
 
     /// What a maintenance plan maintains.
     PlanTargetV1 {
-        /// A machine or a unit.
+        /// A machine, a unit, or the family of a product.
         kind: PlanTargetKind,
         /// The machine, by its id.
         #[serde(default)]
@@ -93,7 +93,7 @@ given_parts! {
         /// The unit, by its serial number.
         #[serde(default)]
         serial: Option<Text<60>>,
-        /// The unit's product.
+        /// The unit's product, or a product of the family.
         #[serde(default)]
         product_id: Option<ProductId>,
     }

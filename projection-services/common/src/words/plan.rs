@@ -79,10 +79,11 @@ pub(super) fn words(event: &Event) -> Option<String> {
 }
 
 fn target(t: &PlanTargetV1) -> String {
-    match (&t.equipment_id, &t.serial) {
-        (Some(id), _) => format!("machine {id}"),
-        (None, Some(serial)) => format!("unit {serial}"),
-        (None, None) => t.kind.to_string(),
+    match (&t.equipment_id, &t.serial, &t.product_id) {
+        (Some(id), ..) => format!("machine {id}"),
+        (None, Some(serial), _) => format!("unit {serial}"),
+        (None, None, Some(product)) => format!("the family of {product}"),
+        (None, None, None) => t.kind.to_string(),
     }
 }
 
