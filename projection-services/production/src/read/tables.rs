@@ -278,7 +278,8 @@ pub static MATERIAL_USAGE: Table = Table {
         field("new_serial", "NULL", Kind::Text, true),
         field("removed_serial", "NULL", Kind::Text, true),
         field("removed_disposition", "NULL", Kind::Text, true),
-        field("core_outstanding", "0", Kind::Bool, false),
+        // Not a bare number: in an ORDER BY that would be a column.
+        field("core_outstanding", "(1 = 0)", Kind::Bool, false),
         field("core_back_at", "NULL", Kind::Instant, true),
     ],
     filters: &[

@@ -1,5 +1,8 @@
 //! What joins production and after-service: traces, KPIs, paretos, plans, parts, the inbox.
 
+use mw_after_service_views::parts_usage::PARTS_USAGE;
+use mw_contract::event::material::*;
+use mw_contract::event::parts::*;
 use mw_contract::event::plan::*;
 use mw_contract::event::samples::Sample;
 use mw_contract::event::ticket::*;
@@ -9,7 +12,7 @@ use mw_log::EventLog;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::history::{Stream, at, code, entity_of, head, qty, text};
+use crate::history::{Stream, at, code, created, entity_of, head, line, qty, released, text};
 use crate::plant::{Answer, Plant};
 
 /// Asks from a thread that may block.
@@ -490,6 +493,98 @@ async fn rm_20_parts_say_what_they_cost_and_which_old_ones_are_missing() {
         assert_eq!(get(&p, who, "/v1/parts-usage").status, 403, "{who}");
     }
     assert!(get(&p, "planner-1", "/v1/parts-usage?format=csv").text.contains(",motor,1,120.5,120.5,EUR,"));
+}
+
+/// Every page of a list from its first, by its links.
+fn pages(p: &Plant, path: &str) -> Vec<Value> {
+    let (mut path, mut all) = (path.to_owned(), Vec::new());
+    loop {
+        let page = get(p, "planner-1", &path);
+        assert_eq!(page.status, 200, "{path}: {}", page.text);
+        all.extend(page.items());
+        match page.header("link").map(|l| l.split('>').next().unwrap()[1..].to_owned()) {
+            Some(next) => path = next,
+            None => return all,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rm_20_pages_go_through_tickets_and_orders_in_one_order() {
+    let (p, mut first, _) = repaired().await;
+    let mut order = Stream::new("plant-1");
+    let bom = vec![line(1, "motor", "2", false), line(2, "screw", "4", true)];
+    order.happened(&p, "planner-1", OPENED, vec![created("WO-U", "plant-1", 2, bom.clone()), released(bom)]);
+    // The same moments, items and amounts on both sides, in turns.
+    for n in 0..12u32 {
+        let when = format!("2026-03-02T07:{:02}:00.000Z", 10 + n / 3);
+        let (item, amount) = (["motor", "screw", "belt"][n as usize % 3], ["10", "9", "1.5"][n as usize / 4]);
+        if n % 2 == 0 {
+            let line = ConsumedV1 {
+                line_no: 1,
+                item_id: code(item),
+                qty: qty(amount),
+                lot: None,
+                serials: vec![],
+                unit_serial: None,
+            };
+            let consumed = MaterialConsumedV1 {
+                consumption_id: entity_of(100 + u128::from(n)),
+                op: Some(10),
+                source: ConsumptionSource::Recorded,
+                lines: vec![line],
+            };
+            order.happened(&p, "operator-1", &when, vec![consumed.into()]);
+        } else {
+            let line = PartUseV1 { item_id: code(item), qty: qty(amount), ..PartUseV1::sample() };
+            let used = PartsConsumedV1 { lines: vec![line], ..PartsConsumedV1::sample() };
+            first.happened(&p, "technician-1", &when, vec![used.into()]);
+        }
+    }
+    p.settled().await;
+    let fields = PARTS_USAGE.fields.iter().map(|f| f.name);
+    for sort in fields.flat_map(|f| [f.to_owned(), format!("-{f}")]).chain([String::new()]) {
+        let by = if sort.is_empty() { String::new() } else { format!("&sort={sort}") };
+        let whole = pages(&p, &format!("/v1/parts-usage?limit=500{by}"));
+        assert_eq!(whole.len(), 13, "{sort}");
+        let sides = ["ticket_id", "work_order_id"].map(|f| whole.iter().filter(|r| !r[f].is_null()).count());
+        assert_eq!(sides, [7, 6], "{sort}");
+        for limit in [1, 4, 13] {
+            assert_eq!(pages(&p, &format!("/v1/parts-usage?limit={limit}{by}")), whole, "{sort} {limit}");
+        }
+    }
+    // Amounts are numbers, not words.
+    let amounts = pages(&p, "/v1/parts-usage?limit=5&sort=qty");
+    let amounts: Vec<f64> = amounts.iter().map(|r| r["qty"].as_str().unwrap().parse().unwrap()).collect();
+    assert!(amounts.is_sorted(), "{amounts:?}");
+    let narrowed = pages(&p, "/v1/parts-usage?limit=2&item=screw");
+    assert!(narrowed.iter().all(|r| r["item"] == "screw") && narrowed.len() == 4, "{narrowed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_list_can_be_sorted_by_each_of_its_fields() {
+    let (p, ..) = repaired().await;
+    let api = get(&p, "", "/openapi.json").json();
+    let mut lists = 0;
+    for (path, of) in api["paths"].as_object().unwrap() {
+        let takes =
+            |name: &str| of["get"]["parameters"].as_array().is_some_and(|all| all.iter().any(|q| q["name"] == name));
+        if !takes("sort") || path.contains('{') {
+            continue;
+        }
+        lists += 1;
+        let who = if path.starts_with("/v1/my/") { "customer-1" } else { "admin" };
+        // Who asks for what is not there is told what there is.
+        let allowed = get(&p, who, &format!("{path}?sort=nothing")).json()["allowed"].clone();
+        for field in allowed.as_array().unwrap_or_else(|| panic!("{path}")) {
+            let field = field.as_str().unwrap();
+            for sort in [field.to_owned(), format!("-{field}")] {
+                let page = get(&p, who, &format!("{path}?sort={sort}&limit=1"));
+                assert_eq!(page.status, 200, "{path} {sort}: {}", page.text);
+            }
+        }
+    }
+    assert!(lists >= 8, "{lists}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
