@@ -15,7 +15,7 @@ use mw_contract::commit::{CommitHead, Head, NewCommit, NewEvent, Outcome, Stored
 use mw_contract::decide::{Actor, Allowance, Decision, DecisionContext, Domain, EventMeta, People, Person};
 use mw_contract::{
     AccountName, AggregateId, Command, CommandId, CommitNumber, ErrorCode, EventId, Instant, Rejection, Reply,
-    ReplyStatus, Role, StreamId, Version, cloud,
+    ReplyStatus, Role, StreamId, Version, Warning, cloud,
 };
 use mw_log::{self as log, EventLog, Vault};
 use uuid::Uuid;
@@ -430,7 +430,7 @@ impl<D: Domain> CommandDecider<D> {
             correlation_id: job.envelope.correlation_id,
             causation_id: job.envelope.causation_id,
             outcome,
-            warnings: decided.map(|(d, _)| d.warnings.clone()).unwrap_or_default(),
+            warnings: decided.map(|(d, _)| warnings(d, &job.envelope.ignored)).unwrap_or_default(),
         }
     }
 
@@ -453,6 +453,16 @@ impl<D: Domain> CommandDecider<D> {
         let r = Rejection::new(ErrorCode::Unavailable, "the service can't decide this now; send it again");
         Answer::Direct(Box::new(Reply::rejected(Some(job.envelope.command_id), self.domain.context(), r)))
     }
+}
+
+/// What the sender should know: fields without effect may be misspelt ones.
+fn warnings(decision: &Decision, ignored: &[String]) -> Vec<Warning> {
+    let mut all = decision.warnings.clone();
+    if !ignored.is_empty() {
+        let message = format!("there are no such fields, so they had no effect: {}", ignored.join(", "));
+        all.push(Warning { code: "unknown_fields".to_owned(), message });
+    }
+    all
 }
 
 impl<D: Domain> log::Decider for CommandDecider<D> {

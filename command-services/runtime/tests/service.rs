@@ -293,8 +293,7 @@ async fn bytes_without_a_command_are_answered_and_not_stored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_failing_fields_of_a_shape_are_named_at_once_and_the_refusal_is_stored() {
     let (_dir, mut r) = memory().await;
-    let c =
-        command("work-order.create", Some(Uuid::now_v7()), json!({"planned_qty": "-1", "due_at": "soon", "colour": 1}));
+    let c = command("work-order.create", Some(Uuid::now_v7()), json!({"planned_qty": "-1", "due_at": "soon"}));
     let before = r.log.head().commit;
     let refused = r.ask("planner-1", &c).await;
     assert_eq!(refused["error"]["code"], "VALIDATION");
@@ -304,11 +303,28 @@ async fn all_failing_fields_of_a_shape_are_named_at_once_and_the_refusal_is_stor
         .iter()
         .map(|f| f["field"].as_str().unwrap())
         .collect();
-    for f in ["payload.due_at", "payload.product_id", "payload.colour"] {
+    for f in ["payload.due_at", "payload.product_id", "payload.planned_qty"] {
         assert!(fields.contains(&f), "{f} is not among {fields:?}");
     }
     assert_eq!(r.log.head().commit, before.next());
     assert_eq!(r.ask("planner-1", &c).await["status"], "duplicate");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn golden_18_what_a_payload_says_of_its_sender_has_no_effect_and_is_named() {
+    let (_dir, mut r) = memory().await;
+    let mut c = create(Uuid::now_v7());
+    c["account"] = json!("admin");
+    c["payload"]["actor"] = json!("admin");
+    let reply = r.ask("planner-1", &c).await;
+    assert_eq!((&reply["status"], &reply["warnings"][0]["code"]), (&json!("accepted"), &json!("unknown_fields")));
+    let message = reply["warnings"][0]["message"].as_str().unwrap();
+    assert!(message.ends_with("payload.actor, account"), "{message}");
+    let head = r.log.head().commit;
+    let stored = r.log.read(head, 1).unwrap();
+    assert_eq!(stored[0].head.account.as_str(), "planner-1");
+    let again = r.ask("planner-1", &c).await;
+    assert_eq!((&again["status"], &again["warnings"]), (&json!("duplicate"), &reply["warnings"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

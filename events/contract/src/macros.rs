@@ -197,16 +197,19 @@ macro_rules! payload {
     ($($(#[$m:meta])* $name:ident { $($(#[$fm:meta])* $field:ident : $ty:ty),* $(,)? })+) => {$(
         $(#[$m])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, schemars::JsonSchema)]
-        #[schemars(deny_unknown_fields)]
         pub struct $name { $($(#[$fm])* pub $field: $ty),* }
 
         impl $name {
-            /// Reads the payload; the errors name every failing field.
-            pub fn read(map: &serde_json::Map<String, serde_json::Value>) -> Result<Self, Vec<crate::reply::FieldError>> {
+            /// Reads the payload; the errors name every failing field, `ignored` gets those that are unknown.
+            pub fn read(
+                map: &serde_json::Map<String, serde_json::Value>,
+                ignored: &mut Vec<String>,
+            ) -> Result<Self, Vec<crate::reply::FieldError>> {
                 #[allow(unused_mut)]
                 let mut f = crate::wire::Fields::new(map, "payload.");
                 $(let $field: Option<$ty> = f.take(stringify!($field));)*
-                let errors = f.finish();
+                let (errors, unknown) = f.finish();
+                ignored.extend(unknown);
                 if !errors.is_empty() {
                     return Err(errors);
                 }

@@ -93,7 +93,6 @@ impl JsonSchema for Currency {
 
 /// An amount of money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Money {
     /// How much.
     pub amount: Number,

@@ -1,9 +1,37 @@
-//! Reading JSON objects field by field, so that a refusal can name every failing field at once.
+//! Reading JSON objects field by field, so that a refusal can name every failing field at once, and the
+//! sender hears of fields that nobody knows.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::reply::FieldError;
+
+/// The most unknown fields that are named.
+const MOST_IGNORED: usize = 20;
+
+/// Reads a value and notes the fields in it that `T` does not have, by their paths.
+///
+/// # Errors
+/// Where it went wrong, and why.
+pub fn read_noting<T: DeserializeOwned>(
+    value: &Value,
+    mut note: impl FnMut(&str),
+) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
+    let mut noted = |path: serde_ignored::Path<'_>| {
+        let path = path.to_string();
+        // It writes a step into an optional value as `?`.
+        let steps: Vec<&str> = path.split('.').filter(|step| *step != "?").collect();
+        note(&steps.join("."));
+    };
+    serde_path_to_error::deserialize(serde_ignored::Deserializer::new(value, &mut noted))
+}
+
+/// Notes a field that nobody knows, as far as there is room.
+pub fn note(ignored: &mut Vec<String>, path: &str) {
+    if ignored.len() < MOST_IGNORED {
+        ignored.push(path.chars().take(100).collect());
+    }
+}
 
 /// Reads the fields of one JSON object and collects what is wrong with them.
 pub struct Fields<'a> {
@@ -11,12 +39,13 @@ pub struct Fields<'a> {
     prefix: &'static str,
     known: Vec<&'static str>,
     errors: Vec<FieldError>,
+    ignored: Vec<String>,
 }
 
 impl<'a> Fields<'a> {
     /// Reads `map`; `prefix` (such as `payload.`) goes before every field's name in an error.
     pub fn new(map: &'a Map<String, Value>, prefix: &'static str) -> Self {
-        Fields { map, prefix, known: Vec::new(), errors: Vec::new() }
+        Fields { map, prefix, known: Vec::new(), errors: Vec::new(), ignored: Vec::new() }
     }
 
     /// Takes a field. An absent one and `null` are the same; both are an error unless `T` is an
@@ -24,7 +53,8 @@ impl<'a> Fields<'a> {
     pub fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
         self.known.push(name);
         let value = self.map.get(name).unwrap_or(&Value::Null);
-        match serde_path_to_error::deserialize::<_, T>(value) {
+        let (prefix, ignored) = (self.prefix, &mut self.ignored);
+        match read_noting::<T>(value, |path| note(ignored, &format!("{prefix}{name}.{path}"))) {
             Ok(v) => Some(v),
             Err(_) if value.is_null() => {
                 self.fail(name, "is required");
@@ -53,19 +83,12 @@ impl<'a> Fields<'a> {
         self.known.push(name);
     }
 
-    /// Ends the reading: fields that nobody took are errors too, so that a misspelt one is not
-    /// silently without effect.
-    pub fn finish(mut self) -> Vec<FieldError> {
-        for key in self.map.keys() {
-            if !self.known.contains(&key.as_str()) {
-                let shown: String = key.chars().take(60).collect();
-                let known = self.known.join(", ");
-                self.errors.push(FieldError::new(
-                    format!("{}{shown}", self.prefix),
-                    format!("is not a field here; the fields are {known}"),
-                ));
-            }
+    /// Ends the reading: what is wrong, and the fields that nobody took. Those are no error: a newer client
+    /// may say more than is known here.
+    pub fn finish(mut self) -> (Vec<FieldError>, Vec<String>) {
+        for key in self.map.keys().filter(|k| !self.known.contains(&k.as_str())) {
+            note(&mut self.ignored, &format!("{}{key}", self.prefix));
         }
-        self.errors
+        (self.errors, self.ignored)
     }
 }

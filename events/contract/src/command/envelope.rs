@@ -44,6 +44,8 @@ pub struct CommandEnvelope {
     pub payload_hash: [u8; 32],
     /// The command, or why its shape is wrong: a refusal that is stored.
     pub command: Result<Command, Rejection>,
+    /// Fields that are not known here, by their paths: they are without effect.
+    pub ignored: Vec<String>,
 }
 
 /// Takes the command id out of a payload, as the front door does: the least that a command needs.
@@ -114,13 +116,17 @@ impl CommandEnvelope {
 
         let mut aggregate = aggregate_id;
         let mut command = None;
+        let mut ignored = Vec::new();
         if let (Some(t), Some(mut payload)) = (command_type, payload) {
             if t.is_strict() && expected_version.is_none() {
                 f.fail("expected_version", "is required for this command: the version you last saw");
             }
             check_repeated(&mut f, &mut payload, t, aggregate_id, site);
-            match Command::read(t, &payload) {
+            match Command::read_noting(t, &payload, &mut ignored) {
                 Ok(c) => {
+                    if let Command::ReferencePut(p) = &c {
+                        p.note_ignored(&mut ignored);
+                    }
                     let derived = c.derived_id();
                     match (aggregate_id, derived) {
                         (Some(a), Some(d)) if a != d => {
@@ -143,7 +149,8 @@ impl CommandEnvelope {
                 }
             }
         }
-        let errors = f.finish();
+        let (errors, unknown) = f.finish();
+        ignored.extend(unknown);
         let command = match command {
             Some(c) if errors.is_empty() => Ok(c),
             _ => Err(Rejection::validation(errors)),
@@ -160,6 +167,7 @@ impl CommandEnvelope {
             correlation_id,
             causation_id,
             command,
+            ignored,
         })
     }
 }
@@ -239,20 +247,30 @@ mod tests {
     #[test]
     fn all_failing_fields_are_named_at_once() {
         let e = read(serde_json::json!({"command_id": ID, "type": "work-order.release", "aggregate_id": "x",
-            "occurred_at": "yesterday", "surprise": 1,
-            "payload": {"allow_shortage": "yes", "allow_shortge": true, "site_id": "plant-2"}}));
+            "occurred_at": "yesterday", "payload": {"allow_shortage": "yes", "site_id": "plant-2"}}));
         let fields = failing(e);
-        for f in [
-            "aggregate_id",
-            "occurred_at",
-            "surprise",
-            "expected_version",
-            "payload.allow_shortage",
-            "payload.allow_shortge",
-            "payload.site_id",
-        ] {
+        for f in ["aggregate_id", "occurred_at", "expected_version", "payload.allow_shortage", "payload.site_id"] {
             assert!(fields.iter().any(|x| x == f), "{f} is missing in {fields:?}");
         }
+    }
+
+    #[test]
+    fn fields_that_are_not_known_are_ignored_and_named() {
+        let e = read(serde_json::json!({"command_id": ID, "type": "work-order.report-quantity", "aggregate_id": ID,
+            "actor": "admin", "payload": {"op": 10, "report_id": ID, "good": "1", "user": "admin",
+                "scrap": [{"qty": "1", "reason": "surface", "colour": "red"}]}}));
+        assert!(e.command.is_ok(), "{:?}", e.command);
+        assert_eq!(e.ignored, ["payload.scrap.0.colour", "payload.user", "actor"]);
+        let e = read(serde_json::json!({"command_id": ID, "type": "reference.put",
+            "payload": {"kind": "cell", "code": "c-1", "document": {"line": "line-1", "speed": 3}}}));
+        assert!(e.command.is_ok(), "{:?}", e.command);
+        assert_eq!(e.ignored, ["payload.document.speed"]);
+        // However many there are.
+        let many: Map<String, Value> = (0..200).map(|n| (format!("{n:0200}"), Value::Null)).collect();
+        let e = read(serde_json::json!({"command_id": ID, "type": "work-order.release", "aggregate_id": ID,
+            "expected_version": 2, "payload": many}));
+        assert!(e.command.is_ok());
+        assert_eq!((e.ignored.len(), e.ignored[0].len()), (20, 100));
     }
 
     #[test]

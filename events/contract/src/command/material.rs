@@ -10,7 +10,6 @@ use crate::text::Text;
 
 /// Material that an order asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct RequestLine {
     /// Line of the order's BOM.
     pub line_no: u16,
@@ -26,7 +25,6 @@ pub struct RequestLine {
 
 /// Material that was set aside in stock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ReservedLine {
     /// Line of the order's BOM.
     pub line_no: u16,
@@ -43,7 +41,6 @@ pub struct ReservedLine {
 
 /// Material that stock did not have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct MissingLine {
     /// Line of the order's BOM.
     pub line_no: u16,
@@ -55,7 +52,6 @@ pub struct MissingLine {
 
 /// Material on its way from stock to the order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct IssueLine {
     /// Line of the order's BOM.
     pub line_no: u16,
@@ -79,7 +75,6 @@ pub struct IssueLine {
 
 /// Material on its way back to stock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ReturnLine {
     /// Line of the order's BOM.
     pub line_no: u16,
@@ -102,7 +97,6 @@ pub struct ReturnLine {
 
 /// Material that was used up; by line or by item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ConsumptionLine {
     /// Line of the order's BOM.
     #[serde(default)]

@@ -38,7 +38,15 @@ macro_rules! commands {
         impl Command {
             /// Reads the payload of a command of this type.
             pub fn read(t: CommandType, payload: &Map<String, Value>) -> Result<Command, Vec<FieldError>> {
-                match t { $(CommandType::$variant => <$payload>::read(payload).map(Command::$variant)),+ }
+                Self::read_noting(t, payload, &mut Vec::new())
+            }
+            /// Reads the payload of a command of this type, and notes the fields that it does not have.
+            pub fn read_noting(
+                t: CommandType,
+                payload: &Map<String, Value>,
+                ignored: &mut Vec<String>,
+            ) -> Result<Command, Vec<FieldError>> {
+                match t { $(CommandType::$variant => <$payload>::read(payload, ignored).map(Command::$variant)),+ }
             }
             /// Its type.
             pub const fn command_type(&self) -> CommandType {

@@ -11,7 +11,6 @@ use crate::time::{Date, Instant};
 
 /// When a plan is due.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PlanTrigger {
     /// Days, by RFC 5545: `FREQ=MONTHLY;INTERVAL=3`.
     #[serde(default)]
@@ -26,7 +25,6 @@ pub struct PlanTrigger {
 
 /// What a plan maintains. The kind follows from what is named.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PlanTarget {
     /// A machine, a unit, or the family of a product.
     #[serde(default)]
@@ -112,7 +110,6 @@ impl<'de> Deserialize<'de> for Day {
 
 /// What was last done, and when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct LastDone {
     /// On which day.
     pub at: Day,

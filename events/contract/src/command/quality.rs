@@ -12,7 +12,6 @@ use crate::text::Text;
 
 /// One characteristic of an inspection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct InspectionLine {
     /// What was looked at.
     pub characteristic: Text<60>,
@@ -40,7 +39,6 @@ pub struct InspectionLine {
 
 /// A kind of defect that was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Defect {
     /// Which.
     pub code: ReasonCode,
@@ -50,7 +48,6 @@ pub struct Defect {
 
 /// What becomes of a part of the pieces of a nonconformance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct DispositionLine {
     /// What.
     pub disposition: Disposition,
@@ -63,7 +60,6 @@ pub struct DispositionLine {
 
 /// How pieces are reworked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Rework {
     /// In this order or in one of its own.
     pub mode: ReworkMode,

@@ -19,7 +19,6 @@ use crate::time::{Date, Instant};
 
 /// The alarm that opened a ticket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct TicketAlarm {
     /// Which one.
     pub alarm_id: EntityId,
@@ -31,7 +30,6 @@ pub struct TicketAlarm {
 
 /// A line of a quote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct QuoteLine {
     /// What it is for.
     pub kind: QuoteLineKind,
@@ -55,7 +53,6 @@ pub struct QuoteLine {
 
 /// A part to bring along.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PartLine {
     /// Which.
     pub item_id: ItemId,
@@ -107,7 +104,6 @@ impl<'de> Deserialize<'de> for Evidence {
 
 /// What was made safe before work began.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct SafetyCheck {
     /// Is the machine locked out?
     pub lockout: bool,
@@ -118,7 +114,6 @@ pub struct SafetyCheck {
 
 /// A part that somebody needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PartRequest {
     /// Which.
     pub item_id: ItemId,
@@ -136,7 +131,6 @@ pub struct PartRequest {
 
 /// A part that stock keeps for the ticket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PartReservation {
     /// Names it in stock.
     pub reservation_id: EntityId,
@@ -153,7 +147,6 @@ pub struct PartReservation {
 
 /// A part that stock does not have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PartMissing {
     /// Which.
     pub item_id: ItemId,
@@ -166,7 +159,6 @@ pub struct PartMissing {
 
 /// A part that was used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PartUse {
     /// Which.
     pub item_id: ItemId,
@@ -198,7 +190,6 @@ pub struct PartUse {
 
 /// A part that goes back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PartReturn {
     /// Which.
     pub item_id: ItemId,

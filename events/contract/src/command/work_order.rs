@@ -18,7 +18,6 @@ pub type OpNo = u16;
 
 /// Where an order came from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Origin {
     /// What kind of thing caused it.
     pub kind: OriginKind,
@@ -29,7 +28,6 @@ pub struct Origin {
 
 /// The wish for one operation in a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct OperationPlan {
     /// Which operation.
     pub op: OpNo,
@@ -46,7 +44,6 @@ pub struct OperationPlan {
 
 /// An increment of scrap or rework with its reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ReasonQty {
     /// How many.
     pub qty: Qty,
@@ -59,7 +56,6 @@ pub struct ReasonQty {
 
 /// A device's counter reading.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Counter {
     /// Which counter.
     pub name: Code,
@@ -69,7 +65,6 @@ pub struct Counter {
 
 /// A component that was built in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Component {
     /// What it is.
     pub item_id: ItemId,
@@ -89,7 +84,6 @@ pub struct Component {
 
 /// Why a BOM line does not come out even.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct VarianceReason {
     /// Line of the order's BOM.
     pub line_no: u16,
@@ -99,7 +93,6 @@ pub struct VarianceReason {
 
 /// A part of an order that becomes an order of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct SplitPart {
     /// The new order.
     pub work_order_id: AggregateId,
@@ -470,7 +463,6 @@ payload! {
 
 /// Quantities inside a pause or a completion: the same fields as a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Quantities {
     /// Names the report; needed so that it can be corrected later.
     pub report_id: EntityId,

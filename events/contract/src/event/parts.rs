@@ -14,7 +14,6 @@ use crate::time::{Instant, Seconds};
 
 /// One step of a routing, as an order copies it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct RoutingOperationV1 {
     /// Sequence number: 10, 20 …
     pub op: u16,
@@ -60,7 +59,6 @@ fn no_tracking() -> Tracking {
 
 /// One line of a bill of materials, as an order copies it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct BomLineV1 {
     /// Number of the line.
     pub line_no: u16,
@@ -90,7 +88,6 @@ pub struct BomLineV1 {
 
 /// A file that is kept elsewhere.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct FileRefV1 {
     /// Where it is.
     pub uri: Text<500>,
@@ -112,7 +109,6 @@ fn read_value<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Text<40>, D::Err
 
 /// One measured value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct MeasurementV1 {
     /// What was measured; readings call it `name`.
     #[serde(alias = "name")]

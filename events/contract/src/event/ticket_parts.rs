@@ -42,7 +42,6 @@ macro_rules! given_parts {
     ($($(#[$m:meta])* $name:ident { $($(#[$fm:meta])* $field:ident : $ty:ty),* $(,)? })+) => {$(
         $(#[$m])*
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
-        #[serde(deny_unknown_fields)]
         pub struct $name { $($(#[$fm])* pub $field: $ty),* }
         #[cfg(any(test, feature = "samples"))]
         impl crate::event::samples::Sample for $name {

@@ -98,7 +98,6 @@ words!(
     MaterialCondition,
     PartSource,
     PlanMode,
-    PlanTargetKind,
     QuoteLineKind,
     QuoteWish,
     Recommendation,
@@ -119,3 +118,10 @@ words!(
     WarrantyStatus,
     WorkActivity,
 );
+
+/// What the golden files were written with: words that came later are not in them.
+impl Sample for PlanTargetKind {
+    fn sample() -> Self {
+        PlanTargetKind::Unit
+    }
+}
