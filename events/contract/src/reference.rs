@@ -608,16 +608,8 @@ macro_rules! kinds {
         impl Document {
             /// Reads a document of a kind; the error names the field at fault.
             pub fn read(kind: ReferenceKind, value: &Value) -> Result<Document, FieldError> {
-                Self::read_noting(kind, value, |_| ())
-            }
-            /// Reads a document of a kind and notes the fields in it that the kind does not have.
-            pub fn read_noting(
-                kind: ReferenceKind,
-                value: &Value,
-                note: impl FnMut(&str),
-            ) -> Result<Document, FieldError> {
                 match kind {
-                    $(ReferenceKind::$kind => crate::wire::read_noting::<$kind>(value, note)
+                    $(ReferenceKind::$kind => serde_path_to_error::deserialize::<_, $kind>(value)
                         .map(Document::$kind)
                         .map_err(|e| {
                             let path = e.path().to_string();

@@ -1,5 +1,5 @@
 //! Reading JSON objects field by field, so that a refusal can name every failing field at once, and the
-//! sender hears of fields that nobody knows.
+//! sender hears of fields that nobody knows. Those inside a field's own value are left out in silence.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -9,25 +9,8 @@ use crate::reply::FieldError;
 /// The most unknown fields that are named.
 const MOST_IGNORED: usize = 20;
 
-/// Reads a value and notes the fields in it that `T` does not have, by their paths.
-///
-/// # Errors
-/// Where it went wrong, and why.
-pub fn read_noting<T: DeserializeOwned>(
-    value: &Value,
-    mut note: impl FnMut(&str),
-) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
-    let mut noted = |path: serde_ignored::Path<'_>| {
-        let path = path.to_string();
-        // It writes a step into an optional value as `?`.
-        let steps: Vec<&str> = path.split('.').filter(|step| *step != "?").collect();
-        note(&steps.join("."));
-    };
-    serde_path_to_error::deserialize(serde_ignored::Deserializer::new(value, &mut noted))
-}
-
 /// Notes a field that nobody knows, as far as there is room.
-pub fn note(ignored: &mut Vec<String>, path: &str) {
+fn note(ignored: &mut Vec<String>, path: &str) {
     if ignored.len() < MOST_IGNORED {
         ignored.push(path.chars().take(100).collect());
     }
@@ -53,8 +36,7 @@ impl<'a> Fields<'a> {
     pub fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
         self.known.push(name);
         let value = self.map.get(name).unwrap_or(&Value::Null);
-        let (prefix, ignored) = (self.prefix, &mut self.ignored);
-        match read_noting::<T>(value, |path| note(ignored, &format!("{prefix}{name}.{path}"))) {
+        match serde_path_to_error::deserialize::<_, T>(value) {
             Ok(v) => Some(v),
             Err(_) if value.is_null() => {
                 self.fail(name, "is required");

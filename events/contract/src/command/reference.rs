@@ -19,13 +19,3 @@ payload! {
         reason: Option<ReasonCode>,
     }
 }
-
-impl PutReference {
-    /// Notes the fields of the document that its kind does not have.
-    pub(super) fn note_ignored(&self, ignored: &mut Vec<String>) {
-        let note = |path: &str| crate::wire::note(ignored, &format!("payload.document.{path}"));
-        // Whether the document is a good one is the decider's to say.
-        let document = serde_json::Value::Object(self.document.clone());
-        drop(crate::reference::Document::read_noting(self.kind, &document, note));
-    }
-}
