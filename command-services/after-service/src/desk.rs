@@ -91,6 +91,8 @@ pub struct Desk {
     visits: HashMap<EntityId, (AccountName, Expected)>,
     spent: HashMap<AccountName, Vec<Spent>>,
     rma: HashMap<Text<20>, AggregateId>,
+    /// Units that production has made or found for a ticket.
+    promised: HashMap<Text<60>, AggregateId>,
     /// Units for which production was asked, and has not answered finally.
     replacements: HashMap<Text<60>, BTreeMap<EntityId, AggregateId>>,
 }
@@ -188,6 +190,11 @@ impl Desk {
         self.rma.get(rma_no).copied()
     }
 
+    /// The ticket that a unit is kept for.
+    pub fn promised_to(&self, serial: &Text<60>) -> Option<AggregateId> {
+        self.promised.get(serial).copied()
+    }
+
     /// The ticket whose request to production stands open for a unit.
     pub fn open_replacement(&self, serial: &Text<60>) -> Option<AggregateId> {
         self.replacements.get(serial)?.values().next().copied()
@@ -265,9 +272,14 @@ impl Desk {
                     self.replacements.entry(serial).or_default().insert(e.request_id, id);
                 }
             }
-            Event::ReplacementOrderReady(e) => self.replaced(e.request_id),
+            Event::ReplacementOrderReady(e) => {
+                self.promised.extend(e.serials.iter().map(|s| (s.clone(), id)));
+                self.replaced(e.request_id);
+            }
+            Event::UnitReplaced(_) => self.promised.retain(|_, t| *t != id),
             Event::ReplacementOrderFailed(e) => self.replaced(e.request_id),
             Event::TicketCancelled(_) | Event::TicketClosed(_) => {
+                self.promised.retain(|_, t| *t != id);
                 self.visits.retain(|_, (_, e)| e.ticket_id != id);
                 self.replacements.retain(|_, open| {
                     open.retain(|_, t| *t != id);

@@ -45,7 +45,10 @@ impl Watch {
                 sampler.state_is(place, e.new);
                 if let Some(m) = self.machines.get_mut(place) {
                     m.state = Some(e.new);
-                    m.speaks |= e.source == StateSource::Device;
+                    if e.source == StateSource::Device {
+                        // However it said so: on its own topics or by a command.
+                        (m.speaks, m.last_sign) = (true, now);
+                    }
                 }
             }
             Event::AlarmRaised(e) => sampler.alarm_is(place, &e.code, e.alarm_id, true, now),
@@ -143,6 +146,10 @@ mod tests {
         assert!(w.fell_silent(at(10_598)).is_empty());
         assert_eq!(w.fell_silent(at(10_599)), [(place.clone(), stream.id)]);
         assert!(w.fell_silent(at(10_600)).is_empty(), "said once");
+        // A command of its own is a sign of life as well.
+        w.learn(&stream, &state(MachineState::Running, StateSource::Device), at(10_650), &mut s);
+        assert!(w.fell_silent(at(10_949)).is_empty());
+        assert_eq!(w.fell_silent(at(10_950)).len(), 1);
         // It comes back, and may fall silent again.
         w.learn(&stream, &state(MachineState::Running, StateSource::Device), at(10_700), &mut s);
         w.sign_of(&place, at(10_700));

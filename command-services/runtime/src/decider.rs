@@ -402,6 +402,12 @@ impl<D: Domain> CommandDecider<D> {
         self.load(stream).map_or(Version::ZERO, |(_, version)| version)
     }
 
+    /// The role in which a refused command would have been allowed by the access policy, widest first.
+    fn would_act_as(&self, job: &Job) -> Option<Role> {
+        let command = job.envelope.command.as_ref().ok()?;
+        self.actor(job, command).ok()?.grants.first().map(|(role, _)| *role)
+    }
+
     fn head_of(
         &mut self,
         job: &Job,
@@ -419,7 +425,7 @@ impl<D: Domain> CommandDecider<D> {
             command_id: id,
             command_type: job.envelope.type_name.as_str().into(),
             account: job.account.clone(),
-            role: decided.map(|(d, _)| d.role),
+            role: decided.map(|(d, _)| d.role).or_else(|| self.would_act_as(job)),
             site: job.site.clone(),
             payload_hash: job.envelope.payload_hash,
             aggregate_id,
@@ -453,6 +459,11 @@ impl<D: Domain> CommandDecider<D> {
         let r = Rejection::new(ErrorCode::Unavailable, "the service can't decide this now; send it again");
         Answer::Direct(Box::new(Reply::rejected(Some(job.envelope.command_id), self.domain.context(), r)))
     }
+}
+
+fn reused(id: CommandId) -> Rejection {
+    let message = "this command_id was used for another command: make a new id for a new command";
+    Rejection::new(ErrorCode::IdempotencyKeyReused, message).with("command_id", id.to_string())
 }
 
 /// What the sender should know: fields without effect may be misspelt ones.
@@ -497,12 +508,9 @@ impl<D: Domain> log::Decider for CommandDecider<D> {
                 return log::Decision::Answer(Ticket { reply_to: job.reply_to, answer, started: job.started });
             }
             Ok((Seen::Other, _)) => {
-                let r = Rejection::new(
-                    ErrorCode::IdempotencyKeyReused,
-                    "this command_id was used for another command: make a new id for a new command",
-                )
-                .with("command_id", id.to_string());
-                (reuse_id, Ok((Outcome::Rejected(r), None)))
+                // What has no shape is told so first.
+                let shapeless = job.envelope.command.as_ref().err().cloned();
+                (reuse_id, Ok((Outcome::Rejected(shapeless.unwrap_or_else(|| reused(id))), None)))
             }
             Ok((Seen::Never, _)) => match found {
                 Ok(()) => (id, self.outcome(&job)),

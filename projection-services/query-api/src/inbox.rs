@@ -56,6 +56,8 @@ pub async fn index(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQue
     }
     more |= merge(&mut rows, direction, ask.query.limit);
     let mut beside = Map::new();
+    // A plain number is that of orders, where entries are dismissed.
+    beside.insert("position".into(), json!(positions[Context::Production.as_str()]));
     beside.insert("positions".into(), json!(positions));
     answer(&ask, &INBOX, "/v1/inbox", &Page { rows, more }, beside)
 }

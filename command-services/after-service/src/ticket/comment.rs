@@ -5,7 +5,7 @@ use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::ticket::CommentAddedV1;
 use mw_contract::{CommandType, Rejection, Role, Sealed, Visibility};
 
-use crate::rules::{Case, Facts, all_valid, check_file, exists};
+use crate::rules::{Case, Facts, all_valid, authorise_if, check_file, exists};
 use crate::state::AfterServiceState;
 
 /// Decides TK-03.
@@ -15,8 +15,12 @@ pub fn comment(
     p: &CommentTicket,
     ctx: &DecisionContext<'_>,
 ) -> Result<Decision, Rejection> {
-    let role = Case::find(facts, state, ctx)?.authorise(false)?;
+    let found = Case::find(facts, state, ctx)?;
+    found.authorise(false)?;
     let case = Case::open(facts, state, CommandType::TicketComment, ctx)?;
+    // Who reads a ticket may say something on it; line leads read internal ones.
+    let internal = case.ticket.customer_id.is_none();
+    let role = authorise_if(ctx, case.holds(false), |r| r != Role::LineLead || internal)?;
     if case.by_customer(role) && p.visibility == Visibility::Internal {
         let message = "a customer's comments are public";
         return Err(Rejection::forbidden(message).at("payload.visibility"));
@@ -45,7 +49,8 @@ pub fn comment(
 mod tests {
     use crate::fixture::*;
     use crate::matrix::COLUMNS;
-    use mw_contract::{ErrorCode, TicketState};
+    use mw_contract::decide::Allowance;
+    use mw_contract::{ErrorCode, Role, TicketState};
     use serde_json::{Value, json};
 
     fn says(n: u128, visibility: &str) -> Value {
@@ -87,6 +92,11 @@ mod tests {
         assert_eq!(data(&d, 0)["by_staff"], false);
         let d = w.run(&inspector(), "ticket.comment", id, says(3, "public")).unwrap();
         assert_eq!(data(&d, 0)["by_staff"], true);
+        // A line lead reads internal tickets.
+        let lead = actor("lead-1", &[(Role::LineLead, Allowance::Yes)]);
+        w.run(&lead, "ticket.comment", id, says(4, "public")).unwrap();
+        let of_customer = w.opened();
+        assert_eq!(code(w.run(&lead, "ticket.comment", of_customer, says(1, "public"))), ErrorCode::Forbidden);
     }
 
     #[test]

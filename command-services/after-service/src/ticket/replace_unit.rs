@@ -64,6 +64,11 @@ fn free_unit(case: &Case<'_>, serial: &Text<60>, product: Option<&ProductId>) ->
     if !unit.good || !unit.open_recalls.is_empty() || matches!(status, UnitStatus::Scrapped | UnitStatus::Recalled) {
         return Err(guard(format!("unit {serial} is not good: take another one")).with("status", status.as_str()));
     }
+    // PM-2: what was made or found for a ticket is kept for it.
+    if let Some(other) = case.facts.desk.promised_to(serial).filter(|t| *t != case.ctx.aggregate_id) {
+        let message = format!("unit {serial} is kept for another ticket: take another one");
+        return Err(guard(message).with("ticket_id", other.to_string()));
+    }
     if unit.customer_id.is_some() || !matches!(status, UnitStatus::InStock | UnitStatus::Returned) {
         return Err(
             guard(format!("unit {serial} is at a customer: take one from stock")).with("status", status.as_str())
@@ -89,9 +94,10 @@ fn warranty_end(case: &Case<'_>, old: Option<&Unit>) -> Date {
 
 #[cfg(test)]
 mod tests {
-    use crate::fixture::{World, code, data, dispatcher, names, rule, technician_named, unit};
+    use crate::fixture::{World, code, data, detail, dispatcher, names, rule, technician_named, text, unit};
     use crate::known::{Unit, UnitWarranty};
-    use mw_contract::event::ticket::WarrantyOverriddenV1;
+    use mw_contract::event::samples::Sample;
+    use mw_contract::event::ticket::{ReplacementOrderReadyV1, TicketCancelledV1, WarrantyOverriddenV1};
     use mw_contract::{
         AggregateId, Commercial, ErrorCode, Percent, TicketState, UnitStatus, WarrantyBasis, WarrantyStatus,
     };
@@ -136,6 +142,22 @@ mod tests {
         assert_eq!((&r["new_product_id"], &r["old_product_id"]), (&json!("pump-200"), &json!("pump-200")));
         assert_eq!((&r["customer_id"], &r["note"]), (&json!("acme"), &json!("cracked")));
         assert_eq!(w.ticket(id).serial.as_ref().unwrap().as_str(), "SN-2");
+    }
+
+    #[test]
+    fn tk_36_r1_a_unit_that_is_kept_for_a_ticket_is_not_taken_by_another() {
+        let mut w = World::new();
+        let (first, second) = (w.in_state(TicketState::InProgress), w.in_state(TicketState::InProgress));
+        w.plant.unit(stock("SN-2"));
+        let ready = ReplacementOrderReadyV1 { serials: vec![text("SN-2")], ..ReplacementOrderReadyV1::sample() };
+        w.given(first, ready);
+        let refused = w.technician("ticket.replace-unit", second, swap("SN-2"));
+        assert_eq!(detail(refused.clone(), "ticket_id"), json!(first.to_string()));
+        assert_eq!(rule(refused), "TK-36.R1");
+        w.ask(&technician_named("technician-1"), "ticket.replace-unit", first, swap("SN-2")).unwrap();
+        // Once it is not needed there it is free.
+        w.given(first, TicketCancelledV1 { reason: "quality".parse().unwrap(), note: None });
+        w.ask(&technician_named("technician-1"), "ticket.replace-unit", second, swap("SN-2")).unwrap();
     }
 
     #[test]

@@ -71,8 +71,11 @@ pub fn install(
         let message = format!("it was shipped on {day} and can't have been installed before");
         return Err(Rejection::guard("PU-03", message).at("payload.installed_on"));
     }
-    let installed =
-        UnitInstalledV1 { serial: u.serial.clone(), installed_on: p.installed_on, location: p.location.clone() };
+    let installed = UnitInstalledV1 {
+        serial: u.serial.clone(),
+        installed_on: p.installed_on,
+        location: p.site.clone().or_else(|| p.location.clone()),
+    };
     let mut events: Vec<Event> = vec![installed.into()];
     let window = i32::from(settings(facts, ctx).warranty_registration_days);
     let in_time = shipped_on.is_some_and(|day| today.days_since(day) <= window);

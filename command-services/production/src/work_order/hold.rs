@@ -51,7 +51,9 @@ pub fn resume(
     let quality = hold.reason.as_str() == QUALITY_HOLD;
     let role = authorise_if(ctx, Holds::default(), |r| r != Role::QualityInspector || quality)?;
     let open: Vec<String> = case.order.quality.open_ncrs().map(|(id, _)| id.to_string()).collect();
-    if quality && !open.is_empty() {
+    // WO-44.R2: what is critical keeps an order that was held already, too.
+    let critical = case.order.quality.open_ncrs().any(|(_, ncr)| ncr.severity == 1);
+    if (quality || critical) && !open.is_empty() {
         let message = "close the nonconformances of this order first";
         return Err(Rejection::guard("WO-15.R1", message).with("nonconformances", open));
     }

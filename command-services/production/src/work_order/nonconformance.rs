@@ -163,7 +163,7 @@ pub fn take_back(
 
 #[cfg(test)]
 mod tests {
-    use crate::fixture::{World, code, data, detail, e, id, inspector, names, operator, rule, system};
+    use crate::fixture::{World, code, data, detail, e, id, inspector, lead, names, operator, rule, system};
     use mw_contract::{AggregateId, ErrorCode, WorkOrderState};
     use serde_json::{Value, json};
 
@@ -217,6 +217,17 @@ mod tests {
         // A second one finds it on hold already.
         let d = w.lead("work-order.raise-nonconformance", id, ncr(2, json!({"severity": 1}))).unwrap();
         assert_eq!(names(&d), ["NonconformanceRaised"]);
+    }
+
+    #[test]
+    fn wo_44_r2_severity_1_keeps_an_order_that_was_held_for_another_reason() {
+        let mut w = World::new();
+        let id = made(&mut w);
+        w.lead("work-order.hold", id, json!({"reason": "material_shortage"})).unwrap();
+        w.lead("work-order.raise-nonconformance", id, ncr(1, json!({"severity": 3}))).unwrap();
+        w.ask(&lead(), "work-order.resume", id, json!({})).unwrap();
+        w.lead("work-order.raise-nonconformance", id, ncr(2, json!({"severity": 1}))).unwrap();
+        assert_eq!(rule(w.lead("work-order.resume", id, json!({}))), "WO-15.R1");
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub fn decide(
         planned_end: order.planned_end,
         operations: asked.iter().filter_map(|a| order.operation(a.op)).map(planned).collect(),
     };
-    let near = old.line_id == new.line_id && same_days(&case, &old, &new);
+    let near = old.line_id == new.line_id && same_days(&case, &old, &new) && same_line(&case, &old, &new);
     let role = authorise_if(ctx, Holds::default(), |r| r != Role::LineLead || near)?;
     starts_before_end("WO-05.R1", new.planned_start, new.planned_end, "payload.planned_end")?;
     for (i, o) in new.operations.iter().enumerate() {
@@ -100,7 +100,24 @@ fn merged(o: &Operation, asked: &OperationPlanV1) -> OperationPlanV1 {
 fn same_days(case: &Case<'_>, old: &ScheduleV1, new: &ScheduleV1) -> bool {
     let zone = case.facts.time_zone(&case.order.site_id);
     let day = |t: Option<Instant>| t.map(|t| t.day_in(zone));
-    day(old.planned_start) == day(new.planned_start) && day(old.planned_end) == day(new.planned_end)
+    let days = |start, end| (day(start), day(end));
+    let plans = old.operations.iter().zip(&new.operations);
+    days(old.planned_start, old.planned_end) == days(new.planned_start, new.planned_end)
+        && plans.into_iter().all(|(o, n)| {
+            // What had no time of its own yet is planned within the order's.
+            let within = (o.planned_start.or(old.planned_start), o.planned_end.or(old.planned_end));
+            days(within.0, within.1) == days(n.planned_start.or(within.0), n.planned_end.or(within.1))
+        })
+}
+
+/// Do operations stay on cells of the line?
+fn same_line(case: &Case<'_>, old: &ScheduleV1, new: &ScheduleV1) -> bool {
+    let line = |o: &OperationPlanV1| {
+        let cell = o.cell_id.as_ref()?;
+        Some(&case.facts.cell_at(&case.order.site_id, cell)?.line)
+    };
+    let moved = old.operations.iter().zip(&new.operations).filter(|(o, n)| o.cell_id != n.cell_id);
+    moved.into_iter().all(|(_, n)| line(n).is_none_or(|l| Some(l) == new.line_id.as_ref()))
 }
 
 #[cfg(test)]
@@ -187,16 +204,21 @@ mod tests {
         let id = w.in_state(WorkOrderState::Planned);
         // 17:00 to 01:00 in Tokyo; 23:59 is still the first day, midnight is not.
         let start = |t: &str| json!({"planned_start": t, "reason": "x"});
+        w.put("cell", "cell-9", json!({"line": "line-2"})).unwrap();
+        let op = |o: serde_json::Value| json!({"operations": [o], "reason": "x"});
         let allowed = w.ask(&lead(), "work-order.reschedule", id, start("2026-03-03T14:59:00.000Z")).unwrap();
         assert_eq!(allowed.role, Role::LineLead);
         for p in [
             start("2026-03-03T15:00:00.000Z"),
             json!({"line_id": "line-2", "reason": "x"}),
             json!({"planned_end": LATER, "reason": "x"}),
+            op(json!({"op": 10, "planned_end": "2026-03-04T15:00:00.000Z"})),
+            op(json!({"op": 10, "cell_id": "cell-9"})),
         ] {
-            assert_eq!(code(w.ask(&lead(), "work-order.reschedule", id, p.clone())), ErrorCode::Forbidden);
+            assert_eq!(code(w.ask(&lead(), "work-order.reschedule", id, p.clone())), ErrorCode::Forbidden, "{p}");
             w.ask(&planner(), "work-order.reschedule", id, p).unwrap();
         }
+        w.ask(&lead(), "work-order.reschedule", id, op(json!({"op": 10, "cell_id": "cell-2"}))).unwrap();
     }
 
     #[test]

@@ -91,7 +91,9 @@ impl Acks {
 
     /// The next one that may go out when so many messages have gone out.
     pub fn next(&self, sent: u64) -> Option<Publish> {
-        self.inner.lock().ready.pop_front_if(|(_, after)| *after <= sent).map(|(message, _)| message)
+        let mut i = self.inner.lock();
+        let goes = i.ready.front().is_some_and(|(_, after)| *after <= sent);
+        if goes { i.ready.pop_front().map(|(message, _)| message) } else { None }
     }
 
     /// Nothing that is not done by now is acknowledged.

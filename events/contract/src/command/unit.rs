@@ -40,6 +40,8 @@ payload! {
         product_id: Option<ProductId>,
         installed_on: Date,
         /// The customer's name for the place; not an address.
+        site: Option<Text<60>>,
+        /// The same by another name.
         location: Option<Text<60>>,
     }
 

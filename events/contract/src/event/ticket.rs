@@ -518,10 +518,22 @@ sampled! {
     SlaStartedV1 { cycle: u16, policy: PolicyV1, priority: Option<u8>, clocks: Vec<ClockV1> }
 
     /// A clock stands still.
-    SlaPausedV1 { clock: SlaClock, cause: SlaPauseCause, remaining_s: i64 }
+    SlaPausedV1 {
+        clock: SlaClock,
+        cause: SlaPauseCause,
+        /// Business seconds.
+        #[serde(rename = "remaining")]
+        remaining_s: i64,
+    }
 
     /// A clock runs again.
-    SlaResumedV1 { clock: SlaClock, remaining_s: i64, due: Instant }
+    SlaResumedV1 {
+        clock: SlaClock,
+        /// Business seconds.
+        #[serde(rename = "remaining")]
+        remaining_s: i64,
+        due: Instant,
+    }
 
     /// TK-05, TK-07: other targets apply; what was used up stays used up.
     SlaPolicyAppliedV1 { policy: PolicyV1, priority: Option<u8>, clocks: Vec<ClockV1> }

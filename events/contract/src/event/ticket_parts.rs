@@ -190,8 +190,11 @@ parts! {
 
     /// Where a clock stands.
     ClockV1 {
+        #[serde(rename = "name")]
         clock: SlaClock,
         target: Seconds,
+        /// Business seconds.
+        #[serde(rename = "remaining")]
         remaining_s: i64,
         /// None while it stands still.
         due: Option<Instant>,

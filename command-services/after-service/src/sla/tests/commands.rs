@@ -39,7 +39,7 @@ fn golden_02_by_the_commands_of_a_case() {
     let mut c = Phone::call();
     let d = c.waits_and_goes_on();
     assert_eq!(all_names(&d), ["TicketResumed", "SlaResumed"]);
-    assert_eq!((&data(&d, 1)["remaining_s"], &data(&d, 1)["due"]), (&json!(3600), &json!(berlin("3 11:00"))));
+    assert_eq!((&data(&d, 1)["remaining"], &data(&d, 1)["due"]), (&json!(3600), &json!(berlin("3 11:00"))));
 }
 
 #[test]
