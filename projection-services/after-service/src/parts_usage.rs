@@ -133,6 +133,12 @@ pub static PARTS_USAGE: Table = Table {
         field("core_back_at", "u.core_back_at", Kind::Instant, true),
     ],
     filters: &[
+        narrow(
+            "q",
+            "lower(t.number || ' ' || COALESCE(u.serial, ''))",
+            Takes::Contains,
+            "text in the number or the serial number",
+        ),
         narrow("from", "u.at", Takes::From, "used then or later"),
         narrow("to", "u.at", Takes::To, "used then or earlier"),
         narrow("item", "u.item", Takes::Codes, "items"),

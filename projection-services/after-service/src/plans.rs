@@ -334,6 +334,12 @@ pub static PLANS: Table = Table {
         field("ticket_id", "m.ticket", Kind::Uuid, true),
     ],
     filters: &[
+        narrow(
+            "q",
+            "lower(m.name || ' ' || COALESCE(m.serial, ''))",
+            Takes::Contains,
+            "text in the name or the serial number",
+        ),
         narrow("site", "m.site", SITE, "sites"),
         narrow("plan", "m.name", Takes::Texts, "plans by their name"),
         narrow("state", "m.state", Takes::Words(plan_states), "where the plan is in its life"),

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::OWN;
+use super::lists::Q;
 use super::lists::{BUCKET, BUCKETS, HELD, kinds, states};
 
 /// Where the machine stands, or where the unit was made. `a` is a JSON object of lines by machine, the id in
@@ -31,6 +32,7 @@ pub static BACKLOG: Table = Table {
         field("hold_hours", HELD, Kind::Hours, false),
     ],
     filters: &[
+        Q,
         narrow("kind", "t.kind", Takes::Words(kinds), "kinds"),
         narrow("team", "t.team", Takes::Codes, "teams"),
         narrow("line", AT_LINE, LINE, "the line of the machine, or that made the unit"),

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::OWN;
+use super::lists::Q;
 use super::lists::{BY_REMAINING, CUSTOMER, FROM, kinds, states};
 
 const REMAINING: &str =
@@ -56,6 +57,7 @@ pub static TICKET_CARDS: Table = Table {
         field("opened_at", "t.opened_at", Kind::Instant, false),
     ],
     filters: &[
+        Q,
         narrow("team", "t.team", Takes::Codes, "teams"),
         narrow("priority", "t.priority", Takes::Words(priorities), "priorities, 1 is the most urgent"),
         narrow("site", "t.site", SITE, "sites"),

@@ -104,7 +104,8 @@ fn buckets() -> Vec<(String, Value)> {
 
 pub(super) const CUSTOMER: Takes = Takes::Reference(ReferenceKind::Customer);
 
-const Q: Narrow = narrow("q", "t.search", Takes::Contains, "text in the number, the title or the serial number");
+pub(super) const Q: Narrow =
+    narrow("q", "t.search", Takes::Contains, "text in the number, the title or the serial number");
 
 /// Tickets (RM-10).
 pub static TICKETS: Table = Table {
@@ -272,6 +273,7 @@ pub static AT_RISK_CLOCKS: Table = Table {
         field("overrun", concat!("max(0, -", left!(), ")"), Kind::Int, false),
     ],
     filters: &[
+        Q,
         narrow("team", "t.team", Takes::Codes, "teams"),
         narrow("customer", "t.customer", CUSTOMER, "customers"),
         narrow("site", "t.site", SITE, "sites"),

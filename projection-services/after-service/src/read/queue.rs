@@ -5,6 +5,7 @@ use mw_views::read::page::Direction;
 use mw_views::read::table::{SITE, Table, Takes, narrow, priorities};
 
 use super::OWN;
+use super::lists::Q;
 use super::lists::{BY_REMAINING, FROM, states};
 
 /// Earlier tickets of the same unit or machine, the last ones first: those of the same site, and of customers
@@ -88,6 +89,7 @@ pub static DAY_PLAN: Table = Table {
     own: OWN,
     fields: &VISIT_AND_TICKET,
     filters: &[
+        Q,
         narrow("site", "t.site", SITE, "sites"),
         narrow("state", "t.state", Takes::Words(states), "states of tickets"),
         narrow("priority", "t.priority", Takes::Words(priorities), "priorities, 1 is the most urgent"),

@@ -52,6 +52,7 @@ pub static CARDS: Table = Table {
         field("has_ticket", "w.has_ticket", Kind::Bool, false),
     ],
     filters: &[
+        narrow("q", "lower(w.number)", Takes::Contains, "text in the number"),
         narrow("site", "w.site", SITE, "sites"),
         narrow("line", "w.line", LINE, "lines"),
         narrow("product", "w.product", PRODUCT, "products"),

@@ -56,7 +56,7 @@ pub const FILTERS: &[Filter] = &[
     filter("line", Takes::Reference(ReferenceKind::Line), "w.line", "lines"),
     filter("product", Takes::Reference(ReferenceKind::Product), "w.product", "products"),
     filter("order_type", Takes::OrderType, "w.order_type", "order types"),
-    filter("customer", Takes::Code, "w.customer", "customers"),
+    filter("customer", Takes::Reference(ReferenceKind::Customer), "w.customer", "customers"),
     filter("priority", Takes::Priority, "w.priority", "priorities, 1 is the most urgent"),
     filter("due_from", Takes::Instant, "w.due_at", "due at this time or later"),
     filter("due_to", Takes::Instant, "w.due_at", "due before or at this time"),

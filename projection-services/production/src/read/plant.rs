@@ -97,8 +97,9 @@ pub static EQUIPMENT: Table = Table {
         field("oee", live!("oee"), Kind::Number, true),
     ],
     filters: &[
+        narrow("q", "lower(e.cell || ' ' || COALESCE(e.name, ''))", Takes::Contains, "text in the cell or the name"),
         narrow("site", "e.site", SITE, "sites"),
-        narrow("area", "e.area", Takes::Codes, "areas"),
+        narrow("area", "e.area", Takes::Reference(ReferenceKind::Area), "areas"),
         narrow("line", "e.line", LINE, "lines"),
         narrow("cell", "e.cell", CELL, "cells"),
         narrow("state", "e.state", Takes::Words(machine_states), "what it does"),
@@ -140,10 +141,16 @@ pub static DOWNTIME: Table = Table {
         field("classified_by", "d.classified_by", Kind::Text, true),
     ],
     filters: &[
+        narrow(
+            "q",
+            "lower(d.cell || ' ' || COALESCE(w.number, ''))",
+            Takes::Contains,
+            "text in the cell or the order's number",
+        ),
         narrow("from", "COALESCE(d.ended_at, p.now)", Takes::From, "still going on then or later"),
         narrow("to", "d.started_at", Takes::To, "began then or earlier"),
         narrow("site", "d.site", SITE, "sites"),
-        narrow("area", "e.area", Takes::Codes, "areas"),
+        narrow("area", "e.area", Takes::Reference(ReferenceKind::Area), "areas"),
         narrow("line", "d.line", LINE, "lines"),
         narrow("cell", "d.cell", CELL, "cells"),
         narrow("category", "d.category", Takes::Words(categories), "kinds of loss"),
@@ -180,6 +187,7 @@ pub static STOCK: Table = Table {
         field("serials", "s.pieces", Kind::Int, false),
     ],
     filters: &[
+        narrow("q", "lower(s.item || ' ' || COALESCE(s.lot, ''))", Takes::Contains, "text in the item or the lot"),
         narrow("item", "s.item", Takes::Codes, "items"),
         narrow("location", "s.location", Takes::Codes, "locations"),
         narrow("lot", "s.lot", Takes::Texts, "lots"),
@@ -221,6 +229,7 @@ pub static MY_UNITS: Table = Table {
         ),
     ],
     filters: &[
+        narrow("q", "lower(u.serial || ' ' || u.product)", Takes::Contains, "text in the serial number or the product"),
         narrow("product", "u.product", Takes::Codes, "products"),
         narrow("serial", "u.serial", Takes::Texts, "serial numbers"),
         narrow("status", "u.status", Takes::Words(unit_statuses), "where it is in its life"),

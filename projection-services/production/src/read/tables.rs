@@ -126,6 +126,7 @@ pub static QUEUE: Table = Table {
         field("last_reports", LAST_REPORTS, Kind::Json, false),
     ],
     filters: &[
+        narrow("q", "lower(w.number || ' ' || o.name)", Takes::Contains, "text in the number or the operation's name"),
         narrow("me", MINE, Takes::Flag, "assigned to the caller, or with an open session of the caller"),
         narrow("ready", "o.ready", Takes::Flag, "nothing is missing"),
         narrow("priority", "o.priority", Takes::Words(priorities), "priorities, 1 is the most urgent"),
@@ -189,6 +190,7 @@ pub static SCHEDULE: Table = Table {
         field("due_at", "w.due_at", Kind::Instant, false),
     ],
     filters: &[
+        narrow("q", "lower(w.number || ' ' || o.name)", Takes::Contains, "text in the number or the operation's name"),
         narrow("site", "w.site", SITE, "sites"),
         narrow("line", "o.line", LINE, "lines"),
         narrow("cell", "o.cell", Takes::Reference(ReferenceKind::Cell), "cells"),
@@ -283,6 +285,12 @@ pub static MATERIAL_USAGE: Table = Table {
         field("core_back_at", "NULL", Kind::Instant, true),
     ],
     filters: &[
+        narrow(
+            "q",
+            "lower(w.number || ' ' || COALESCE(u.serial, ''))",
+            Takes::Contains,
+            "text in the number or the serial number",
+        ),
         narrow("from", "u.at", Takes::From, "used then or later"),
         narrow("to", "u.at", Takes::To, "used then or earlier"),
         narrow("item", "u.item", Takes::Codes, "items"),
@@ -327,6 +335,7 @@ pub static SHORTAGES: Table = Table {
         field("expected_receipt", "NULL", Kind::Instant, true),
     ],
     filters: &[
+        narrow("q", "lower(w.number || ' ' || s.item)", Takes::Contains, "text in the number or the item"),
         narrow("item", "s.item", Takes::Codes, "items"),
         narrow("site", "w.site", SITE, "sites"),
         narrow("line", "w.line", LINE, "lines"),
@@ -391,6 +400,7 @@ pub static QUALITY: Table = Table {
         field("closed_at", "q.closed_at", Kind::Instant, true),
     ],
     filters: &[
+        narrow("q", "lower(w.number)", Takes::Contains, "text in the number"),
         narrow("kind", "q.kind", Takes::Words(quality_kinds), "ncr or inspection"),
         narrow("state", "q.state", Takes::Words(quality_states), "states of nonconformances, verdicts of inspections"),
         narrow("severity", "q.severity", Takes::Words(severities), "severities, 1 is the worst"),

@@ -583,8 +583,23 @@ async fn every_list_can_be_sorted_by_each_of_its_fields() {
                 assert_eq!(page.status, 200, "{path} {sort}: {}", page.text);
             }
         }
+        // Free text: nothing has this in its number, title or serial number.
+        if path != "/v1/inbox" {
+            let none = get(&p, who, &format!("{path}?q=zz-nothing"));
+            assert_eq!(none.status, 200, "{path}: {}", none.text);
+            // Boards have lanes.
+            assert!(none.json()["items"].as_array().is_none_or(Vec::is_empty), "{path}: {}", none.text);
+        }
     }
     assert!(lists >= 8, "{lists}");
+    for (path, who) in [
+        ("/v1/parts-usage?q=tk-2026-000001", "admin"),
+        ("/v1/my/units?q=Sn-1", "customer-1"),
+        ("/v1/tickets?q=000002", "admin"),
+    ] {
+        assert_eq!(get(&p, who, path).items().len(), 1, "{path}");
+    }
+    assert_eq!(get(&p, "admin", "/v1/work-orders?customer=nobody").problem(400), "bad-parameter");
 }
 
 #[tokio::test(flavor = "multi_thread")]
