@@ -175,8 +175,7 @@ impl Desk {
 
 /// Makes pumps, registers them, and ships those that `customer` has. Gives the order's id.
 pub fn pumps(system: &System, prefix: &str, qty: u32, shipped: &[(&str, &str)]) -> String {
-    let mut clients =
-        ["planner-1", "operator-1", "lead-1"].map(|a| (a, Commands::connect(system, a, &format!("make-{prefix}"))));
+    let mut clients = ["planner-1", "operator-1", "lead-1"].map(|a| (a, Commands::connect(system, a, "make")));
     let mut order = story::Story::new(prefix, qty);
     while let Some(step) = order.next_step() {
         let client = clients.iter_mut().find(|(a, _)| *a == step.account).expect("a client");

@@ -64,7 +64,7 @@ pub fn table() -> Vec<(&'static str, &'static str, Life, Payload)> {
         ("ticket.amend", "....cxc.x.", New, |_| json!({"title": "stands still again"})),
         (
             "ticket.comment",
-            "cxxxxxc.x.",
+            "ccxxxxc.x.",
             New,
             |i| json!({"comment_id": i.n[0], "text": "who looks at it?", "visibility": "public"}),
         ),
