@@ -9,8 +9,13 @@ use serde_json::Value;
 /// What each crate depends on, directly or through others; for tests too where `with_tests` says so.
 fn graph(with_tests: bool) -> BTreeMap<String, BTreeSet<String>> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let host = Command::new(rustc).args(["--print", "host-tuple"]).output().expect("rustc runs").stdout;
+    let host = String::from_utf8(host).expect("a name");
+    // What other platforms need was never fetched for this one.
     let out = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--offline", "--locked", "--manifest-path"])
+        .args(["metadata", "--format-version", "1", "--offline", "--locked", "--filter-platform", host.trim()])
+        .arg("--manifest-path")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
         .output()
         .expect("cargo runs");
