@@ -13,7 +13,7 @@ use crate::{ACCOUNT, ProcessError, facts, managers, tickets, timers, units};
 
 /// Raised with every change of tables or of what follows from an event; a file of another version
 /// is built again.
-const SCHEMA: u32 = 5;
+const SCHEMA: u32 = 6;
 
 /// The contexts whose logs are followed.
 pub const FOLLOWED: [Context; 2] = [Context::Production, Context::AfterService];

@@ -17,6 +17,7 @@ mod sla;
 mod ticket_end;
 mod unit_care;
 mod units;
+mod waits;
 
 use crate::manager::Manager;
 
@@ -35,6 +36,7 @@ pub fn all() -> Vec<Box<dyn Manager>> {
         Box::new(sla::Sla),
         Box::new(plans::Plans),
         Box::new(parts::Parts),
+        Box::new(waits::Waits),
         Box::new(unit_care::UnitCare),
         Box::new(ticket_end::TicketEnd),
     ]
