@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 commit=$(cat tests/wire-commit)
 tree=target/previous/$commit
-if [ ! -x "$tree/millwright" ]; then
+# A file: what an interrupted build left has a directory of that name.
+if [ ! -f "$tree/millwright" ]; then
     git cat-file -e "$commit^{commit}" 2>/dev/null ||
         { echo "commit $commit is not here: fetch the whole history" >&2; exit 1; }
     mkdir -p "$tree"
