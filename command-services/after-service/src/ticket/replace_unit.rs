@@ -170,6 +170,8 @@ mod tests {
             ..stock("SN-9")
         };
         w.plant.unit(other("fan-10", 91));
+        // One alone is the one that is meant, of whatever product.
+        w.ask(&dispatcher(), "ticket.replace-unit", id, swap("SN-9")).unwrap();
         w.plant.unit(other("fan-20", 92));
         assert_eq!(rule(w.technician("ticket.replace-unit", id, swap("SN-9"))), "TK-36.R1");
         w.plant.unit(other("pump-200", 93));
