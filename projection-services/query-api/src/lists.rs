@@ -201,14 +201,18 @@ pub async fn queue(
 
 /// `GET /v1/schedule`: the week of now unless `from` and `to` say otherwise.
 pub async fn schedule(Ax(state): Ax<State>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    let ask = Ask::read(&state, &caller, query.as_deref(), &SCHEDULE, &["from", "to"])?;
+    let ask = Ask::read(&state, &caller, query.as_deref(), &SCHEDULE, &["from", "to", "week"])?;
     let scope = caller.scope(Route::Schedule)?;
     let time = "an instant such as 2026-03-02T09:00:00Z";
     let (from, to) = match (ask.params.parsed("from", time)?, ask.params.parsed("to", time)?) {
         (Some(from), Some(to)) => (from, to),
         (Some(from), None) => (from, Instant::plus_millis(from, WEEK)),
         (None, Some(to)) => (Instant::plus_millis(to, -WEEK), to),
-        (None, None) => tables::week_of(ask.query.now),
+        (None, None) => match ask.params.text("week") {
+            Some(week) => tables::iso_week(week)
+                .ok_or_else(|| Problem::parameter("week", "is a week of ISO 8601, such as 2026-W10", &[]))?,
+            None => tables::week_of(ask.query.now),
+        },
     };
     if from >= to || to.since(from) > LONGEST {
         return Err(Problem::parameter("to", "lies behind from, by 366 days at most", &[]));

@@ -107,6 +107,7 @@ fn of(table: &Table) -> Vec<Param> {
 
 fn schedule() -> Vec<Param> {
     let mut p = vec![
+        param("week", "string", "Bars of this week (ISO 8601, such as 2026-W10), unless from or to is given"),
         param("from", "string", "Bars behind this time; Monday unless given"),
         param("to", "string", "Bars before this time; a week behind `from` unless given"),
     ];

@@ -424,9 +424,39 @@ pub fn week_of(now: Instant) -> (Instant, Instant) {
     (Instant::clamped(monday * DAY), Instant::clamped((monday + 7) * DAY))
 }
 
+/// The same of an ISO 8601 week, such as `2026-W10`; `None`: it is none.
+pub fn iso_week(text: &str) -> Option<(Instant, Instant)> {
+    let (year, week) = text.split_once("-W")?;
+    let (Ok(year), Ok(week)) = (year.parse::<i16>(), week.parse::<u8>()) else { return None };
+    // The first week is that of the 4th of January.
+    let fourth: Instant = format!("{year:04}-01-04T00:00:00.000Z").parse().ok()?;
+    let days = 7 * (i64::from(week) - 1);
+    let found = week_of(fourth.plus_millis(days * 86_400_000));
+    // The Thursday of a week is of its year: there is no week 53 in most.
+    let thursday = found.0.plus_millis(3 * 86_400_000);
+    (week >= 1 && thursday.year() == year).then_some(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn iso_weeks_are_those_of_the_calendar() {
+        let begins = |week: &str| super::iso_week(week).map(|(from, _)| from.to_string()[..10].to_owned());
+        for (week, monday) in [
+            ("2026-W01", Some("2025-12-29")),
+            ("2026-W10", Some("2026-03-02")),
+            ("2026-W53", Some("2026-12-28")),
+            ("2025-W53", None),
+            ("2027-W01", Some("2027-01-04")),
+            ("2026-W00", None),
+            ("2026-10", None),
+            ("x-Wy", None),
+        ] {
+            assert_eq!(begins(week).as_deref(), monday, "{week}");
+        }
+    }
 
     #[test]
     fn a_week_begins_on_monday() {

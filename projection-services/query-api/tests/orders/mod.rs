@@ -205,6 +205,7 @@ async fn i8_every_list_has_its_roles_its_scope_and_refuses_what_it_does_not_know
             ("/v1/boards/work-orders?day=soon", "2026-03-02"),
             ("/v1/boards/work-orders?state=burning", "in_progress"),
             ("/v1/schedule?from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z", "behind"),
+            ("/v1/schedule?week=2025-W53", "2026-W10"),
             ("/v1/shortages?line=line-9", "line-1"),
             ("/v1/queues/cells/cell-1?me=perhaps", "true"),
         ] {
@@ -440,6 +441,12 @@ async fn rm_06_the_schedule_has_bars_and_the_load_of_cells_and_lines() {
         assert_eq!(of(json!(null))["available_hours"], "72.0");
         let late = p.get("planner-1", "/v1/schedule?from=2026-03-03T00:00:00Z&cell=cell-2").items();
         assert_eq!((late.len(), &late[0]["number"]), (1, &json!("WO-A")));
+        let named = p.get("planner-1", "/v1/schedule?week=2026-W10&cell=cell-2").json();
+        assert_eq!(
+            (&named["from"], &named["to"]),
+            (&json!("2026-03-02T00:00:00.000Z"), &json!("2026-03-09T00:00:00.000Z"))
+        );
+        assert!(named["items"].as_array().unwrap().iter().any(|b| b["number"] == "WO-A"), "{named}");
         // The week of now.
         let week = p.get("planner-1", "/v1/schedule?line=line-1&state=released").json();
         assert_eq!((&week["from"], week["items"].as_array().unwrap().len()), (&json!("2026-03-02T00:00:00.000Z"), 2));
