@@ -6,15 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::reply::FieldError;
 
-/// The most unknown fields that are named.
-const MOST_IGNORED: usize = 20;
-
-/// Notes a field that nobody knows, as far as there is room.
-fn note(ignored: &mut Vec<String>, path: &str) {
-    if ignored.len() < MOST_IGNORED {
-        ignored.push(path.chars().take(100).collect());
-    }
-}
+/// The most unknown fields that are named, and how much of each name.
+const MOST_IGNORED: (usize, usize) = (20, 100);
 
 /// Reads the fields of one JSON object and collects what is wrong with them.
 pub struct Fields<'a> {
@@ -22,13 +15,12 @@ pub struct Fields<'a> {
     prefix: &'static str,
     known: Vec<&'static str>,
     errors: Vec<FieldError>,
-    ignored: Vec<String>,
 }
 
 impl<'a> Fields<'a> {
     /// Reads `map`; `prefix` (such as `payload.`) goes before every field's name in an error.
     pub fn new(map: &'a Map<String, Value>, prefix: &'static str) -> Self {
-        Fields { map, prefix, known: Vec::new(), errors: Vec::new(), ignored: Vec::new() }
+        Fields { map, prefix, known: Vec::new(), errors: Vec::new() }
     }
 
     /// Takes a field. An absent one and `null` are the same; both are an error unless `T` is an
@@ -67,10 +59,10 @@ impl<'a> Fields<'a> {
 
     /// Ends the reading: what is wrong, and the fields that nobody took. Those are no error: a newer client
     /// may say more than is known here.
-    pub fn finish(mut self) -> (Vec<FieldError>, Vec<String>) {
-        for key in self.map.keys().filter(|k| !self.known.contains(&k.as_str())) {
-            note(&mut self.ignored, &format!("{}{key}", self.prefix));
-        }
-        (self.errors, self.ignored)
+    pub fn finish(self) -> (Vec<FieldError>, Vec<String>) {
+        let unknown = self.map.keys().filter(|k| !self.known.contains(&k.as_str()));
+        let shown = |key: &String| self.prefix.chars().chain(key.chars()).take(MOST_IGNORED.1).collect();
+        let ignored = unknown.take(MOST_IGNORED.0).map(shown).collect();
+        (self.errors, ignored)
     }
 }

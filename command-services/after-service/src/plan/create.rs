@@ -4,7 +4,7 @@ use mw_contract::command::plan::{CreatePlan, PlanLead, PlanTarget, PlanTrigger};
 use mw_contract::decide::{Decision, DecisionContext};
 use mw_contract::event::plan::PlanCreatedV1;
 use mw_contract::event::ticket_parts::{LastDoneV1, PlanLeadV1, PlanTargetV1, PlanTemplateV1, PlanTriggerV1};
-use mw_contract::{CustomerId, FieldError, PlanMode, PlanTargetKind, ProductId, Rejection, SiteId, Text};
+use mw_contract::{CustomerId, FieldError, PlanMode, PlanTargetKind, Rejection, SiteId, Text};
 
 use super::rrule::Rule;
 use super::{PlanState, decided};
@@ -183,12 +183,8 @@ fn found(
             }
         };
     }
-    if target.kind == PlanTargetKind::ProductFamily {
-        let product = target.product_id.as_ref();
-        if product.is_none_or(|p| warranty::product_document(facts, p).is_none()) {
-            let missing = product.map(ProductId::as_str).unwrap_or_default();
-            return Err(Rejection::not_found(format!("there is no product {missing}")).at("payload.target.product_id"));
-        }
+    if let (PlanTargetKind::ProductFamily, Some(product)) = (target.kind, &target.product_id) {
+        warranty::need_product(facts, product, "payload.target.product_id")?;
         return Ok((target.clone(), None));
     }
     let unit = unit(facts, target)?;
@@ -215,10 +211,8 @@ fn with_owner(
     template: &PlanTemplateV1,
     owner: Option<CustomerId>,
 ) -> Result<PlanTemplateV1, Rejection> {
-    if let Some(c) = template.customer_id.as_ref().filter(|_| kind == PlanTargetKind::ProductFamily)
-        && warranty::customer_document(facts, c).is_none()
-    {
-        return Err(Rejection::not_found(format!("there is no customer {c}")).at("payload.template.customer_id"));
+    if let (PlanTargetKind::ProductFamily, Some(customer)) = (kind, &template.customer_id) {
+        warranty::need_customer(facts, customer, "payload.template.customer_id")?;
     }
     match (&template.customer_id, owner) {
         (Some(named), Some(owner)) if *named != owner => {

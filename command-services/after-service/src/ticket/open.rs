@@ -7,8 +7,8 @@ use mw_contract::event::ticket::{TicketOccurrenceAddedV1, TicketOpenedV1};
 use mw_contract::event::ticket_parts::TicketAlarmV1;
 use mw_contract::reference::catalogues;
 use mw_contract::{
-    AggregateKind, Commercial, CustomerId, Event, FieldError, ProductId, Rejection, Role, Sealed, Seconds, SiteId,
-    StreamId, TicketKind, Warning,
+    AggregateId, AggregateKind, Commercial, CustomerId, Event, FieldError, ProductId, Rejection, Role, Sealed, Seconds,
+    SiteId, StreamId, Text, TicketKind, Warning,
 };
 
 use super::warranty::{self, Check, Found};
@@ -72,14 +72,10 @@ pub fn open(
             alarm,
             dedupe_key: p.dedupe_key.clone(),
         };
-        let stream = StreamId::new(AggregateKind::Ticket, id);
-        return Ok(Decision { existing: Some(id), ..Decision::on(stream, role, [again.into()]) });
+        return Ok(reported_again(id, role, again));
     }
-    let year = u16::try_from(ctx.occurred_at.year()).unwrap_or_default();
-    let number = facts.desk.next_number(year);
-    let number = number.ok_or_else(|| exists(format!("the ticket numbers of {year} are used up")))?;
     let opened = TicketOpenedV1 {
-        number,
+        number: next_number(facts, ctx)?,
         site_id: site.clone(),
         kind,
         channel: p.channel,
@@ -118,6 +114,18 @@ pub fn open(
     }
     let stream = StreamId::new(AggregateKind::Ticket, ctx.aggregate_id);
     Ok(Decision { warnings, ..Decision::on(stream, role, events) })
+}
+
+/// R3: a ticket that is open already hears of it once more, and answers.
+pub(super) fn reported_again(id: AggregateId, role: Role, again: TicketOccurrenceAddedV1) -> Decision {
+    let stream = StreamId::new(AggregateKind::Ticket, id);
+    Decision { existing: Some(id), ..Decision::on(stream, role, [again.into()]) }
+}
+
+/// The number of a ticket that is opened now.
+pub(super) fn next_number(facts: &Facts<'_>, ctx: &DecisionContext<'_>) -> Result<Text<20>, Rejection> {
+    let year = u16::try_from(ctx.occurred_at.year()).unwrap_or_default();
+    facts.desk.next_number(year).ok_or_else(|| exists(format!("the ticket numbers of {year} are used up")))
 }
 
 /// A customer's own tickets are those of its company, an operator's the internal ones.
@@ -197,18 +205,12 @@ fn check_machine(
 fn check_customer(facts: &Facts<'_>, customer: Option<&CustomerId>, role: Role) -> Result<(), Rejection> {
     // A customer's account says whose it is; plans and alarms were checked when they were made.
     let Some(c) = customer.filter(|_| !matches!(role, Role::Customer | Role::System)) else { return Ok(()) };
-    if warranty::customer_document(facts, c).is_none() {
-        return Err(Rejection::not_found(format!("there is no customer {c}")).at("payload.customer_id"));
-    }
-    Ok(())
+    warranty::need_customer(facts, c, "payload.customer_id")
 }
 
 fn check_product(facts: &Facts<'_>, product: Option<&ProductId>, unit: Option<&Unit>) -> Result<(), Rejection> {
     let Some(product) = product.filter(|_| unit.is_none()) else { return Ok(()) };
-    if warranty::product_document(facts, product).is_none() {
-        return Err(Rejection::not_found(format!("there is no product {product}")).at("payload.product_id"));
-    }
-    Ok(())
+    warranty::need_product(facts, product, "payload.product_id")
 }
 
 fn check_follows(

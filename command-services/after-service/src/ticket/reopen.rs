@@ -10,6 +10,7 @@ use mw_contract::{
     TicketLinkKind, TicketRelation, TicketState, Warning, ids,
 };
 
+use super::open::{next_number, reported_again};
 use super::warranty::{self, Check, Found};
 use crate::rules::{Case, Facts, authorise_if, exists, not_before};
 use crate::state::AfterServiceState;
@@ -75,8 +76,7 @@ fn anew(case: &Case<'_>, role: Role, note: Option<&Text<2000>>, window: &Window)
             alarm: None,
             dedupe_key: None,
         };
-        let stream = StreamId::new(AggregateKind::Ticket, id);
-        return Ok(Decision { existing: Some(id), ..Decision::on(stream, role, [again.into()]) });
+        return Ok(reported_again(id, role, again));
     }
     let id = ids::follow_up_ticket(ctx.aggregate_id, ctx.version);
     if facts.desk.ticket(id).is_some() {
@@ -100,10 +100,8 @@ fn anew(case: &Case<'_>, role: Role, note: Option<&Text<2000>>, window: &Window)
 /// About the same thing, for the same customer; what was found and agreed stays with the old one.
 fn follow_up(case: &Case<'_>, note: Option<&Text<2000>>) -> Result<TicketOpenedV1, Rejection> {
     let (ticket, ctx) = (case.ticket, case.ctx);
-    let year = u16::try_from(ctx.occurred_at.year()).unwrap_or_default();
-    let number = case.facts.desk.next_number(year);
     Ok(TicketOpenedV1 {
-        number: number.ok_or_else(|| exists(format!("the ticket numbers of {year} are used up")))?,
+        number: next_number(case.facts, ctx)?,
         site_id: ticket.site_id.clone(),
         kind: ticket.kind,
         channel: ticket.channel,

@@ -35,6 +35,18 @@ pub(crate) fn product_document(facts: &Facts<'_>, code: &ProductId) -> Option<Pr
     }
 }
 
+/// Is there such a customer?
+pub(crate) fn need_customer(facts: &Facts<'_>, code: &CustomerId, field: &str) -> Result<(), Rejection> {
+    let missing = || Rejection::not_found(format!("there is no customer {code}")).at(field);
+    customer_document(facts, code).map(drop).ok_or_else(missing)
+}
+
+/// Is there such a product?
+pub(crate) fn need_product(facts: &Facts<'_>, code: &ProductId, field: &str) -> Result<(), Rejection> {
+    let missing = || Rejection::not_found(format!("there is no product {code}")).at(field);
+    product_document(facts, code).map(drop).ok_or_else(missing)
+}
+
 /// The contracts of a customer that hold for a unit on a day. A contract that lists products or units
 /// holds for those only.
 pub(crate) fn contracts<'a>(

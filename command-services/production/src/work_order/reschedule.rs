@@ -101,9 +101,9 @@ fn same_days(case: &Case<'_>, old: &ScheduleV1, new: &ScheduleV1) -> bool {
     let zone = case.facts.time_zone(&case.order.site_id);
     let day = |t: Option<Instant>| t.map(|t| t.day_in(zone));
     let days = |start, end| (day(start), day(end));
-    let plans = old.operations.iter().zip(&new.operations);
+    let mut plans = old.operations.iter().zip(&new.operations);
     days(old.planned_start, old.planned_end) == days(new.planned_start, new.planned_end)
-        && plans.into_iter().all(|(o, n)| {
+        && plans.all(|(o, n)| {
             // What had no time of its own yet is planned within the order's.
             let within = (o.planned_start.or(old.planned_start), o.planned_end.or(old.planned_end));
             days(within.0, within.1) == days(n.planned_start.or(within.0), n.planned_end.or(within.1))
@@ -116,8 +116,8 @@ fn same_line(case: &Case<'_>, old: &ScheduleV1, new: &ScheduleV1) -> bool {
         let cell = o.cell_id.as_ref()?;
         Some(&case.facts.cell_at(&case.order.site_id, cell)?.line)
     };
-    let moved = old.operations.iter().zip(&new.operations).filter(|(o, n)| o.cell_id != n.cell_id);
-    moved.into_iter().all(|(_, n)| line(n).is_none_or(|l| Some(l) == new.line_id.as_ref()))
+    let mut moved = old.operations.iter().zip(&new.operations).filter(|(o, n)| o.cell_id != n.cell_id);
+    moved.all(|(_, n)| line(n).is_none_or(|l| Some(l) == new.line_id.as_ref()))
 }
 
 #[cfg(test)]
